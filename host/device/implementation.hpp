@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+// The seam: what an operation's implementation is, whatever the device.
+namespace seqgpu::device {
+
+/// Runs body(0..tiles-1), each once, on whichever threads are free. Tiles must not depend on the number of threads.
+class Parallel {
+ public:
+  using Body = void (*)(void* context, std::int64_t tile);
+  virtual ~Parallel() = default;
+  virtual void run(std::int64_t tiles, Body body, void* context) = 0;
+
+  template <class F>
+  void for_each(std::int64_t tiles, F&& f) {
+    run(
+        tiles, [](void* c, std::int64_t i) { (*static_cast<std::remove_reference_t<F>*>(c))(i); }, &f);
+  }
+};
+
+struct Arguments {
+  const void* const* inputs = nullptr;  // null where absent
+  void* const* outputs = nullptr;       // null where nobody wants it
+  void* workspace = nullptr;            // workspace_bytes(), 64-byte aligned, uninitialised
+  Parallel* parallel = nullptr;
+};
+
+}  // namespace seqgpu::device
