@@ -1,0 +1,72 @@
+#include "op/desc.hpp"
+
+#include <array>
+
+namespace seqgpu::op {
+
+namespace {
+
+constexpr std::array<const char*, std::variant_size_v<AnyDesc>> kNames = {"fill",
+                                                                          "copy",
+                                                                          "gather",
+                                                                          "gather_backward",
+                                                                          "matmul",
+                                                                          "binary",
+                                                                          "affine",
+                                                                          "activation",
+                                                                          "activation_backward",
+                                                                          "concat",
+                                                                          "slice",
+                                                                          "slice_backward",
+                                                                          "window",
+                                                                          "window_backward",
+                                                                          "dropout",
+                                                                          "softmax",
+                                                                          "softmax_backward",
+                                                                          "reduce",
+                                                                          "reduce_backward",
+                                                                          "cross_entropy",
+                                                                          "cross_entropy_backward",
+                                                                          "squared_error",
+                                                                          "squared_error_backward",
+                                                                          "recurrent",
+                                                                          "recurrent_backward",
+                                                                          "gradient_norm",
+                                                                          "optimizer"};
+
+double recurrent_cost(const RecurrentDesc& d) {
+  return 2.0 * static_cast<double>(d.T) * static_cast<double>(d.N) * static_cast<double>(d.H) *
+         static_cast<double>(gate_count(d.cell)) * static_cast<double>(d.I + d.R);
+}
+
+struct Cost {
+  double operator()(const MatmulDesc& d) const {
+    return 2.0 * static_cast<double>(d.m) * static_cast<double>(d.n) * static_cast<double>(d.k);
+  }
+  double operator()(const RecurrentForwardDesc& d) const { return recurrent_cost(d); }
+  double operator()(const RecurrentBackwardDesc& d) const { return 2 * recurrent_cost(d); }
+  double operator()(const SoftmaxDesc& d) const { return 20.0 * static_cast<double>(d.rows * d.cols); }
+  double operator()(const CrossEntropyDesc& d) const { return 20.0 * static_cast<double>(d.rows * d.K); }
+  double operator()(const CrossEntropyBackwardDesc& d) const { return 20.0 * static_cast<double>(d.rows * d.K); }
+  template <class D>
+  double operator()(const D& d) const {
+    if constexpr (requires { d.width; }) return 1e3 + 4.0 * static_cast<double>(d.width);
+    if constexpr (requires { d.count; }) return 1e3 + 4.0 * static_cast<double>(d.count);
+    return 1e4;
+  }
+};
+
+}  // namespace
+
+const char* name_of(const AnyDesc& desc) { return kNames[desc.index()]; }
+
+double cost_of(const AnyDesc& desc) { return std::visit(Cost{}, desc); }
+
+bool in_place(const AnyDesc& desc) {
+  return std::holds_alternative<BinaryDesc>(desc) || std::holds_alternative<AffineDesc>(desc) ||
+         std::holds_alternative<ActivationDesc>(desc) || std::holds_alternative<ActivationBackwardDesc>(desc) ||
+         std::holds_alternative<DropoutDesc>(desc) || std::holds_alternative<SoftmaxDesc>(desc) ||
+         std::holds_alternative<CrossEntropyBackwardDesc>(desc);
+}
+
+}  // namespace seqgpu::op
