@@ -1,0 +1,113 @@
+#include "device/cpu/recurrent_plan.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include "kernels/math/philox.hpp"
+#include "seqgpu/error.hpp"
+
+namespace seqgpu::device::cpu {
+
+Order Order::take(Carver& carver, const op::RecurrentDesc& desc) {
+  Order order;
+  order.sequence = carver.take<std::int64_t>(desc.N);
+  order.length = carver.take<std::int64_t>(desc.N);
+  order.active = carver.take<std::int64_t>(desc.T + 1);
+  order.base = carver.take<std::int64_t>(desc.T + 1);
+  order.N = desc.N;
+  order.T = desc.T;
+  order.reverse = desc.direction == Direction::reverse;
+  return order;
+}
+
+void Order::build(const std::int32_t* lengths) {
+  const auto length_of = [&](std::int64_t n) { return lengths ? std::int64_t{lengths[n]} : T; };
+  std::fill(active, active + T + 1, 0);
+  for (std::int64_t n = 0; n < N; ++n) {
+    const std::int64_t l = length_of(n);
+    if (l < 0 || l > T)
+      throw Error(ErrorCode::invalid_argument, "recurrent", "lengths[" + std::to_string(n) + "]",
+                  "must be in [0, T], got " + std::to_string(l) + " with T=" + std::to_string(T));
+    if (l > 0) ++active[l - 1];
+  }
+  for (std::int64_t s = T - 1; s > 0; --s) active[s - 1] += active[s];
+
+  // Counting sort: the sequences of length l start where those longer than l end. base holds the cursors meanwhile.
+  std::copy(active, active + T + 1, base);
+  for (std::int64_t n = 0; n < N; ++n) {
+    const std::int64_t at = base[length_of(n)]++;
+    sequence[at] = n;
+    length[at] = length_of(n);
+  }
+  rows = 0;
+  for (std::int64_t s = 0; s <= T; ++s) {
+    base[s] = rows;
+    rows += active[s];
+  }
+  dense = !reverse && rows == N * T;
+}
+
+template <class T>
+void draw_dropout(const op::RecurrentDesc& desc, std::uint64_t step, const Order& order, std::int64_t R, T* mask) {
+  const T scale = T(1) / (T(1) - static_cast<T>(desc.recurrent_dropout));
+  const std::int64_t valid = desc.projection ? desc.R : desc.H;
+  std::fill(mask, mask + order.N * R, T(0));
+  for (std::int64_t j = 0; j < order.N; ++j)
+    for (std::int64_t r = 0; r < valid; ++r) {
+      const auto index = static_cast<std::uint64_t>(order.sequence[j] * valid + r);
+      const bool keep = math::uniform(desc.seed, dropout_stream(desc), step, index) >= desc.recurrent_dropout;
+      if (keep) mask[j * R + r] = scale;
+    }
+}
+
+template <class T>
+void draw_zoneout(const op::RecurrentDesc& desc, std::uint64_t step, std::int64_t state, std::int64_t row,
+                  std::int64_t width, T* keep) {
+  const float rate = zoneout_rate(desc, state);
+  const std::uint64_t key = math::philox_key(desc.seed, zoneout_stream(desc, state));
+  const auto first = static_cast<std::uint64_t>(row * width);
+  math::Philox4 draws{};
+  for (std::uint64_t u = 0; u < static_cast<std::uint64_t>(width); ++u) {
+    if (u == 0 || (first + u) % 4 == 0) draws = math::philox_group(key, step, (first + u) / 4);
+    keep[u] = math::unit_interval(draws.x[(first + u) % 4]) < rate ? T(1) : T(0);
+  }
+}
+
+template <class T>
+void pad_units(const T* from, std::int64_t gates, std::int64_t H, std::int64_t columns, T* to) {
+  const std::int64_t valid = H * columns, width = padded<T>(H) * columns;
+  for (std::int64_t g = 0; g < gates; ++g) {
+    if (from) std::copy(from + g * valid, from + (g + 1) * valid, to + g * width);
+    std::fill(to + g * width + (from ? valid : 0), to + (g + 1) * width, T(0));
+  }
+}
+
+template <class T>
+void unpad_units(const T* from, std::int64_t gates, std::int64_t H, std::int64_t columns, T* to) {
+  const std::int64_t valid = H * columns, width = padded<T>(H) * columns;
+  for (std::int64_t g = 0; g < gates; ++g) std::copy(from + g * width, from + g * width + valid, to + g * valid);
+}
+
+template <class T>
+const T* gather_x(const Order& order, const T* x, std::int64_t I, T* packed) {
+  if (order.dense) return x;
+  for (std::int64_t s = 0; s < order.T; ++s)
+    for (std::int64_t j = 0; j < order.active[s]; ++j) {
+      const T* from = x + (order.time(j, s) * order.N + order.sequence[j]) * I;
+      std::copy(from, from + I, packed + (order.base[s] + j) * I);
+    }
+  return packed;
+}
+
+#define SEQGPU_INSTANTIATE(T)                                                                                      \
+  template void draw_dropout<T>(const op::RecurrentDesc&, std::uint64_t, const Order&, std::int64_t, T*);          \
+  template void draw_zoneout<T>(const op::RecurrentDesc&, std::uint64_t, std::int64_t, std::int64_t, std::int64_t, \
+                                T*);                                                                               \
+  template void pad_units<T>(const T*, std::int64_t, std::int64_t, std::int64_t, T*);                              \
+  template void unpad_units<T>(const T*, std::int64_t, std::int64_t, std::int64_t, T*);                            \
+  template const T* gather_x<T>(const Order&, const T*, std::int64_t, T*);
+SEQGPU_INSTANTIATE(float)
+SEQGPU_INSTANTIATE(double)
+#undef SEQGPU_INSTANTIATE
+
+}  // namespace seqgpu::device::cpu

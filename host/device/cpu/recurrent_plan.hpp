@@ -1,0 +1,133 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "device/cpu/dispatch.hpp"
+#include "kernels/cells/all_cells.hpp"
+#include "op/recurrent_desc.hpp"
+
+// What forward and backward of a recurrent layer share: padded widths, the order of rows, the reserve.
+//
+// Packed rows: sequences sorted by length, longest first; rows of step 0, then step 1, ... Step s of a sequence is its
+// s-th in the direction of the scan, and the rows of step s are the active[s] sequences longer than s.
+namespace seqgpu::device::cpu {
+
+/// Hands out 64-byte aligned pieces of a block; on a null block it only adds up their sizes.
+struct Carver {
+  std::byte* base = nullptr;
+  std::size_t used = 0;
+
+  template <class T>
+  T* take(std::int64_t count) {
+    const std::size_t at = used;
+    used += (static_cast<std::size_t>(count) * sizeof(T) + 63) / 64 * 64;
+    return base ? reinterpret_cast<T*>(base + at) : nullptr;
+  }
+};
+
+template <class T>
+struct Sizes {
+  explicit Sizes(const op::RecurrentDesc& d)
+      : cell(cells::traits_of(d.cell)),
+        G(cell.gates),
+        S(cell.states),
+        H(padded<T>(d.H)),
+        R(padded<T>(d.projection ? d.R : d.H)),
+        valid_R(d.projection ? d.R : d.H),
+        valid_H(d.H),
+        rows(d.T * d.N),
+        dropout(d.training && d.recurrent_dropout > 0),
+        options{d.activation, d.output_activation, d.coupled_gates, d.peephole, d.cell_clip} {}
+
+  cells::CellTraits cell;
+  std::int64_t G, S;
+  std::int64_t H, R;              // padded
+  std::int64_t valid_R, valid_H;  // what the caller sees
+  std::int64_t rows;              // at most
+  bool dropout;
+  cells::CellOptions options;
+
+  std::int64_t width(std::int64_t s) const { return s == 0 ? R : H; }
+  std::int64_t valid_width(std::int64_t s) const { return s == 0 ? valid_R : valid_H; }
+};
+
+struct Order {
+  std::int64_t* sequence = nullptr;  // [N] caller's index, longest first
+  std::int64_t* length = nullptr;    // [N] in that order
+  std::int64_t* active = nullptr;    // [T + 1] sequences longer than s
+  std::int64_t* base = nullptr;      // [T + 1] packed row of step s's first
+  std::int64_t N = 0, T = 0, rows = 0;
+  bool reverse = false;
+  bool dense = false;  // packed order is the caller's
+
+  static Order take(Carver& carver, const op::RecurrentDesc& desc);
+  /// @throws Error{invalid_argument} for a length outside [0, T]
+  void build(const std::int32_t* lengths);
+  std::int64_t time(std::int64_t row, std::int64_t step) const { return reverse ? length[row] - 1 - step : step; }
+};
+
+/// Kept from forward for backward; in inference one step of it, overwritten by each.
+template <class T>
+struct Reserve {
+  T* prev[op::kMaxStates] = {};  // states before each step, after resets [rows, R], then [rows, H]
+  T* entering = nullptr;         // what entered the recurrent product [rows, R]; prev[0] without dropout
+  T* saved = nullptr;            // [rows, kSaved*H]
+  T* second = nullptr;           // two-phase: r*h [rows, H]
+  T* unprojected = nullptr;      // projection: the cell's h [rows, H]
+  T* projected = nullptr;        // and act(P h + b) [rows, R], before zoneout
+
+  static Reserve take(Carver& carver, const Sizes<T>& z, const op::RecurrentDesc& desc, std::int64_t rows) {
+    Reserve r;
+    for (std::int64_t s = 0; s < z.S; ++s) r.prev[s] = carver.take<T>(rows * z.width(s));
+    r.entering = z.dropout ? carver.take<T>(rows * z.R) : r.prev[0];
+    r.saved = carver.take<T>(rows * z.cell.saved * z.H);
+    if (z.cell.two_phase) r.second = carver.take<T>(rows * z.H);
+    if (desc.projection) r.unprojected = carver.take<T>(rows * z.H);
+    if (desc.projection) r.projected = carver.take<T>(rows * z.R);
+    return r;
+  }
+  /// The same, from packed row `row` on.
+  Reserve from(std::int64_t row, const Sizes<T>& z) const {
+    Reserve r = *this;
+    for (std::int64_t s = 0; s < z.S; ++s) r.prev[s] += row * z.width(s);
+    r.entering += row * z.R;
+    r.saved += row * z.cell.saved * z.H;
+    if (second) r.second += row * z.H;
+    if (unprojected) r.unprojected += row * z.H;
+    if (projected) r.projected += row * z.R;
+    return r;
+  }
+};
+
+/// Philox streams of a layer: the dropout mask, then zoneout of each state.
+inline std::uint64_t dropout_stream(const op::RecurrentDesc& d) { return d.stream * 8; }
+inline std::uint64_t zoneout_stream(const op::RecurrentDesc& d, std::int64_t state) {
+  return d.stream * 8 + 1 + static_cast<std::uint64_t>(state);
+}
+inline float zoneout_rate(const op::RecurrentDesc& d, std::int64_t state) {
+  return state == 0 ? d.zoneout_hidden : d.zoneout_cell;
+}
+
+/// mask[j, r] in sorted order: 0, or 1 / (1 - rate).
+template <class T>
+void draw_dropout(const op::RecurrentDesc& desc, std::uint64_t step, const Order& order, std::int64_t R, T* mask);
+
+/// keep[u] for the units of one state at (t, n): 1 where it keeps its previous value.
+template <class T>
+void draw_zoneout(const op::RecurrentDesc& desc, std::uint64_t step, std::int64_t state, std::int64_t row,
+                  std::int64_t width, T* keep);
+
+/// to [gates, padded H, columns] = from [gates, H, columns], the rest zero; from may be null.
+template <class T>
+void pad_units(const T* from, std::int64_t gates, std::int64_t H, std::int64_t columns, T* to);
+
+/// The opposite.
+template <class T>
+void unpad_units(const T* from, std::int64_t gates, std::int64_t H, std::int64_t columns, T* to);
+
+/// x of the valid rows, packed. The caller's x itself where it is in that order already.
+template <class T>
+const T* gather_x(const Order& order, const T* x, std::int64_t I, T* packed);
+
+}  // namespace seqgpu::device::cpu

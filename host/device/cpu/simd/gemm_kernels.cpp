@@ -1,0 +1,110 @@
+// Matrix product, compiled once per instruction set.
+//   packed B   [column group][k][packs][lanes], zero past n
+//   tile       kRowBlock rows of A at most; A is packed on the stack where its rows are not contiguous
+//   k          in blocks, added to C in order
+#include "device/cpu/dispatch.hpp"
+#include "device/cpu/simd/product.hpp"
+
+namespace seqgpu::device::cpu::SEQGPU_SIMD {
+namespace {
+
+constexpr std::int64_t kDepth = 256;  // k block: a group's block of B is 64 KiB, within L2
+constexpr std::int64_t kRowBlock = 48;
+
+std::int64_t least(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
+
+template <class T>
+std::int64_t packs_of_group(std::int64_t n, std::int64_t group) {
+  constexpr std::int64_t lanes = Pack<T>::kLanes;
+  return least(kColumnTile, (n + lanes - 1) / lanes - group * kColumnTile);
+}
+
+template <class T>
+void pack_group(const Gemm<T>& g, std::int64_t group, T* packed) {
+  const std::int64_t columns = packs_of_group<T>(g.n, group) * Pack<T>::kLanes;
+  const std::int64_t first = group * kColumnTile * Pack<T>::kLanes;
+  const std::int64_t valid = least(columns, g.n - first);
+  T* out = packed + first * g.k;
+  if (g.b_col == 1) {
+    for (std::int64_t p = 0; p < g.k; ++p, out += columns) {
+      const T* from = g.b + p * g.b_row + first;
+      for (std::int64_t j = 0; j < valid; ++j) out[j] = from[j];
+      for (std::int64_t j = valid; j < columns; ++j) out[j] = 0;
+    }
+    return;
+  }
+  constexpr std::int64_t kStrip = 16;  // of k, so that both sides stay in L1
+  for (std::int64_t p0 = 0; p0 < g.k; p0 += kStrip) {
+    const std::int64_t p1 = least(p0 + kStrip, g.k);
+    for (std::int64_t j = 0; j < columns; ++j) {
+      const T* from = g.b + (first + j) * g.b_col;
+      for (std::int64_t p = p0; p < p1; ++p) out[p * columns + j] = j < valid ? from[p * g.b_row] : T(0);
+    }
+  }
+}
+
+template <class T>
+void write_row(const T* sum, T* c, const T* bias, std::int64_t valid, bool add) {
+  using P = Pack<T>;
+  std::int64_t j = 0;
+  for (; j + P::kLanes <= valid; j += P::kLanes) {
+    P value = P::load(sum + j);
+    if (bias) value = value + P::load(bias + j);
+    if (add) value = value + P::load(c + j);
+    value.store(c + j);
+  }
+  for (; j < valid; ++j) {
+    T value = sum[j];
+    if (bias) value += bias[j];
+    if (add) value += c[j];
+    c[j] = value;
+  }
+}
+
+template <class T>
+void multiply_tile(const Gemm<T>& g, const T* packed, std::int64_t row, std::int64_t row_end, std::int64_t group,
+                   std::int64_t group_end) {
+  constexpr std::int64_t lanes = Pack<T>::kLanes;
+  alignas(64) T sum[kRowTile * kColumnTile * lanes];
+  alignas(64) T a_block[kRowBlock * kDepth];
+  const bool pack_a = g.a_col != 1;
+  std::int64_t p = 0;
+  do {  // once even for k = 0: C = bias
+    const std::int64_t depth = least(kDepth, g.k - p);
+    for (std::int64_t i = row, rows = 0; pack_a && i < row_end; i += rows) {
+      rows = next_rows(row_end - i);
+      T* out = a_block + (i - row) * depth;
+      for (std::int64_t q = 0; q < depth; ++q)
+        for (std::int64_t r = 0; r < rows; ++r) *out++ = g.a[(i + r) * g.a_row + (p + q) * g.a_col];
+    }
+    for (std::int64_t j = group; j < group_end; ++j) {
+      const std::int64_t packs = packs_of_group<T>(g.n, j), first = j * kColumnTile * lanes;
+      const std::int64_t valid = least(packs * lanes, g.n - first);
+      const T* panel = packed + first * g.k + p * packs * lanes;
+      for (std::int64_t i = row, rows = 0; i < row_end; i += rows) {
+        rows = next_rows(row_end - i);
+        const auto run = kProducts<T>.by_size[packs - 1][rows - 1];
+        if (pack_a)
+          run(a_block + (i - row) * depth, 1, rows, panel, depth, sum);
+        else
+          run(g.a + i * g.a_row + p, g.a_row, 1, panel, depth, sum);
+        for (std::int64_t r = 0; r < rows; ++r)
+          write_row(sum + r * packs * lanes, g.c + (i + r) * g.c_row + first,
+                    g.bias && p == 0 ? g.bias + first : nullptr, valid, g.accumulate || p > 0);
+      }
+    }
+    p += depth;
+  } while (p < g.k);
+}
+
+template <class T>
+constexpr GemmKernels<T> kTable{kColumnTile * Pack<T>::kLanes, pack_group<T>, multiply_tile<T>};
+
+}  // namespace
+
+extern const GemmKernels<float> kGemmF32;
+extern const GemmKernels<double> kGemmF64;
+const GemmKernels<float> kGemmF32 = kTable<float>;
+const GemmKernels<double> kGemmF64 = kTable<double>;
+
+}  // namespace seqgpu::device::cpu::SEQGPU_SIMD

@@ -1,0 +1,226 @@
+// The scan of a recurrent layer, compiled once per instruction set: recurrent product and gates of one step.
+//   work    tiles of kRowTile rows x kColumnTile packs; a tile holds all gates of its units
+//   memory  panels [unit group][k][unit pack][gate][lanes], streamed once per row tile; sums pass through L1
+//   limits  rows padded to 64 bytes
+#include <type_traits>
+
+#include "device/cpu/dispatch.hpp"
+#include "device/cpu/simd/product.hpp"
+#include "kernels/cells/all_cells.hpp"
+
+namespace seqgpu::device::cpu::SEQGPU_SIMD {
+namespace {
+
+using cells::Regs;
+
+std::int64_t least(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
+
+template <class T>
+void pack_panels(const PanelSource<T>& s, T* out) {
+  constexpr std::int64_t lanes = Pack<T>::kLanes;
+  const std::int64_t blocks = padded<T>(s.units) / lanes, per_group = kColumnTile / s.gates;
+  for (std::int64_t first = 0; first < blocks; first += per_group) {
+    const std::int64_t count = least(per_group, blocks - first);
+    for (std::int64_t outer = 0; outer < s.k_outer; ++outer)
+      for (std::int64_t k = 0; k < s.k_padded; ++k)
+        for (std::int64_t block = first; block < first + count; ++block)
+          for (std::int64_t gate = 0; gate < s.gates; ++gate, out += lanes) {
+            const T* from = s.data + gate * s.gate_stride + outer * s.k_outer_stride + k * s.k_stride;
+            const std::int64_t valid = k < s.k ? least(lanes, s.units - block * lanes) : 0;
+            for (std::int64_t i = 0; i < lanes; ++i)
+              out[i] = i < valid ? from[(block * lanes + i) * s.unit_stride] : T(0);
+          }
+  }
+}
+
+/// tail(row, unit, sums [G][lanes]) for every row and every pack of units.
+template <class T, int G, class Tail>
+void for_each_block(const PanelProduct<T>& p, Tail&& tail) {
+  constexpr std::int64_t lanes = Pack<T>::kLanes, per_group = kColumnTile / G;
+  alignas(64) T sum[kRowTile * kColumnTile * lanes];
+  const std::int64_t blocks = p.columns / lanes;
+  for (std::int64_t first = 0; first < blocks; first += per_group) {
+    const std::int64_t count = least(per_group, blocks - first), packs = count * G;
+    const T* panel = p.panels + first * G * p.k * lanes;
+    for (std::int64_t row = 0, rows = 0; row < p.rows; row += rows) {
+      rows = next_rows(p.rows - row);
+      kProducts<T>.by_size[packs - 1][rows - 1](p.x + row * p.x_row, p.x_row, 1, panel, p.k, sum);
+      for (std::int64_t i = 0; i < rows; ++i)
+        for (std::int64_t block = 0; block < count; ++block)
+          tail(row + i, (first + block) * lanes, sum + (i * packs + block * G) * lanes);
+    }
+  }
+}
+
+template <class T>
+void multiply(const PanelProduct<T>& p) {
+  for_each_block<T, 1>(p, [&](std::int64_t row, std::int64_t column, const T* sum) {
+    T* out = p.out + row * p.columns + column;
+    Pack<T> value = Pack<T>::load(sum);
+    if (p.bias) value = value + Pack<T>::load(p.bias + column);
+    if (p.accumulate) value = value + Pack<T>::load(out);
+    value.store(out);
+  });
+}
+
+/// N packs, `stride` apart.
+template <int N, class T>
+Regs<Pack<T>, N> load_packs(const T* p, std::int64_t stride) {
+  Regs<Pack<T>, N> r;
+  for (int i = 0; i < N; ++i) r[i] = Pack<T>::load(p + i * stride);
+  return r;
+}
+
+template <int N, class T>
+void store_packs(const Regs<Pack<T>, N>& r, T* p, std::int64_t stride) {
+  for (int i = 0; i < N; ++i) r[i].store(p + i * stride);
+}
+
+/// Previous states of a unit; h only where the cell reads it.
+template <class Cell, class T>
+Regs<Pack<T>, Cell::kStates> load_states(const T* const* states, std::int64_t offset) {
+  Regs<Pack<T>, Cell::kStates> r;
+  r[0] = Cell::kReadsHidden ? Pack<T>::load(states[0] + offset) : Pack<T>(T(0));
+  for (int i = 1; i < Cell::kStates; ++i) r[i] = Pack<T>::load(states[i] + offset);
+  return r;
+}
+
+template <int N, class T>
+Regs<Pack<T>, N> load_unit(bool present, const T* unit, std::int64_t stride) {
+  if (present) return load_packs<N>(unit, stride);
+  Regs<Pack<T>, N> zero;
+  for (int i = 0; i < N; ++i) zero[i] = Pack<T>(T(0));
+  return zero;
+}
+
+// Apart from the tile code, so that every row runs the same instructions.
+template <class Cell, class T>
+[[gnu::noinline]] void forward_block(const StepForward<T>& p, std::int64_t row, std::int64_t unit, const T* sum) {
+  constexpr int G = Cell::kGates, L = Pack<T>::kLanes;
+  const auto wx = load_packs<G>(p.wx + row * G * p.H + unit, p.H);
+  auto rh = load_packs<G>(sum, L);
+  const auto bias = load_packs<G>(p.bias + unit, p.H);
+  for (int g = 0; g < G; ++g) rh[g] = rh[g] + bias[g];
+  const auto prev = load_states<Cell>(p.prev, row * p.H + unit);
+  const auto parameters = load_unit<Cell::kUnitParameters>(p.options.peephole, p.unit + unit, p.H);
+  const auto step = Cell::forward(p.options, wx, rh, prev, parameters);
+  for (int s = 0; s < Cell::kStates; ++s) step.next[s].store(p.next[s] + row * p.H + unit);
+  if (p.saved) store_packs<Cell::kSaved>(step.saved, p.saved + row * Cell::kSaved * p.H + unit, p.H);
+}
+
+template <class Cell, class T>
+[[gnu::noinline]] void enter_block(const StepForward<T>& p, std::int64_t row, std::int64_t unit, const T* sum) {
+  constexpr int G = Cell::kGates, L = Pack<T>::kLanes;
+  const auto wx = load_packs<G - 1>(p.wx + row * G * p.H + unit, p.H);
+  auto rh = load_packs<G - 1>(sum, L);
+  const auto bias = load_packs<G - 1>(p.bias + unit, p.H);
+  for (int g = 0; g < G - 1; ++g) rh[g] = rh[g] + bias[g];
+  const auto entered = Cell::enter(p.options, wx, rh);
+  store_packs<G - 1>(entered, p.saved + row * Cell::kSaved * p.H + unit, p.H);
+  (entered[0] * Pack<T>::load(p.entering + row * p.R + unit)).store(p.second + row * p.H + unit);
+}
+
+template <class Cell, class T>
+[[gnu::noinline]] void leave_block(const StepForward<T>& p, std::int64_t row, std::int64_t unit, const T* sum) {
+  constexpr int G = Cell::kGates;
+  T* saved = p.saved + row * Cell::kSaved * p.H + unit;
+  const auto wx = Pack<T>::load(p.wx + (row * G + G - 1) * p.H + unit);
+  const auto rh = Pack<T>::load(sum) + Pack<T>::load(p.bias + (G - 1) * p.H + unit);
+  const auto prev = load_states<Cell>(p.prev, row * p.H + unit);
+  const auto step = Cell::forward(p.options, load_packs<G - 1>(saved, p.H), wx, rh, prev);
+  for (int s = 0; s < Cell::kStates; ++s) step.next[s].store(p.next[s] + row * p.H + unit);
+  store_packs<Cell::kSaved>(step.saved, saved, p.H);
+}
+
+template <class Cell, class T>
+void step_forward(const StepForward<T>& p) {
+  const PanelProduct<T> first{p.rows, p.k, p.H, p.entering, p.R, p.panels};
+  if constexpr (Cell::kTwoPhase) {
+    for_each_block<T, Cell::kGates - 1>(
+        first, [&](std::int64_t row, std::int64_t unit, const T* sum) { enter_block<Cell>(p, row, unit, sum); });
+    const PanelProduct<T> second{p.rows, p.k, p.H, p.second, p.H, p.panels_last};
+    for_each_block<T, 1>(
+        second, [&](std::int64_t row, std::int64_t unit, const T* sum) { leave_block<Cell>(p, row, unit, sum); });
+  } else {
+    for_each_block<T, Cell::kGates>(
+        first, [&](std::int64_t row, std::int64_t unit, const T* sum) { forward_block<Cell>(p, row, unit, sum); });
+  }
+}
+
+template <class Cell, class T>
+void step_backward(const StepBackward<T>& p) {
+  constexpr int G = Cell::kGates, S = Cell::kStates, P = Cell::kUnitParameters;
+  for (std::int64_t row = 0; row < p.rows; ++row)
+    for (std::int64_t unit = 0; unit < p.H; unit += Pack<T>::kLanes) {
+      const std::int64_t at = row * p.H + unit;
+      Regs<Pack<T>, S> d_next;
+      for (int s = 0; s < S; ++s) d_next[s] = Pack<T>::load(p.d_next[s] + at);
+      const auto saved = load_packs<Cell::kSaved>(p.saved + row * Cell::kSaved * p.H + unit, p.H);
+      const auto d = Cell::backward(p.options, saved, load_states<Cell>(p.prev, at),
+                                    load_unit<P>(p.options.peephole, p.unit + unit, p.H), d_next);
+      store_packs<G>(d.wx, p.d_wx + row * G * p.H + unit, p.H);
+      if constexpr (Cell::kSplitGradient) store_packs<G>(d.rh, p.d_rh + row * G * p.H + unit, p.H);
+      for (int s = Cell::kReadsHidden ? 0 : 1; s < S; ++s) d.prev[s].store(p.d_prev[s] + at);
+      for (int i = 0; p.d_unit && i < P; ++i) {
+        T* sum = p.d_unit + i * p.H + unit;
+        (Pack<T>::load(sum) + d.unit[i]).store(sum);
+      }
+    }
+}
+
+template <class Cell, class T>
+void step_backward_second(const StepBackward<T>& p) {
+  for (std::int64_t row = 0; row < p.rows; ++row)
+    for (std::int64_t unit = 0; unit < p.H; unit += Pack<T>::kLanes) {
+      const std::int64_t at = row * p.H + unit;
+      const auto saved = load_packs<Cell::kSaved>(p.saved + row * Cell::kSaved * p.H + unit, p.H);
+      const auto d = Cell::backward_enter(saved, Pack<T>::load(p.entering + at), Pack<T>::load(p.d_second + at));
+      d[0].store(p.d_wx + row * Cell::kGates * p.H + unit);
+      d[1].store(p.d_entering + at);
+    }
+}
+
+template <class T>
+void activate(Activation activation, T* y, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; i += Pack<T>::kLanes)
+    math::activate(activation, Pack<T>::load(y + i)).store(y + i);
+}
+
+template <class T>
+void activate_backward(Activation activation, const T* y, T* d, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; i += Pack<T>::kLanes)
+    (Pack<T>::load(d + i) * math::slope(activation, Pack<T>::load(y + i))).store(d + i);
+}
+
+template <class T>
+void column_sums(const T* x, std::int64_t rows, std::int64_t columns, T* sums) {
+  for (std::int64_t j = 0; j < columns; ++j) sums[j] = 0;
+  for (std::int64_t i = 0; i < rows; ++i)
+    for (std::int64_t j = 0; j < columns; j += Pack<T>::kLanes)
+      (Pack<T>::load(sums + j) + Pack<T>::load(x + i * columns + j)).store(sums + j);
+}
+
+template <class T, class Cell>
+constexpr void add_cell(RecurrentKernels<T>& table) {
+  constexpr int kind = static_cast<int>(Cell::kKind);
+  table.forward[kind] = step_forward<Cell, T>;
+  table.backward[kind] = step_backward<Cell, T>;
+  if constexpr (Cell::kTwoPhase) table.backward_second[kind] = step_backward_second<Cell, T>;
+}
+
+template <class T, class... Cells>
+constexpr RecurrentKernels<T> make_table(cells::CellList<Cells...>) {
+  static_assert(sizeof...(Cells) <= kMaxCells);
+  RecurrentKernels<T> table{pack_panels<T>, multiply<T>, activate<T>, activate_backward<T>, column_sums<T>, {}, {}, {}};
+  (add_cell<T, Cells>(table), ...);
+  return table;
+}
+
+}  // namespace
+
+extern const RecurrentKernels<float> kRecurrentF32;
+extern const RecurrentKernels<double> kRecurrentF64;
+constexpr RecurrentKernels<float> kRecurrentF32 = make_table<float>(cells::AllCells{});
+constexpr RecurrentKernels<double> kRecurrentF64 = make_table<double>(cells::AllCells{});
+
+}  // namespace seqgpu::device::cpu::SEQGPU_SIMD
