@@ -2,7 +2,6 @@
 
 #include "graph/data.hpp"
 #include "op/dims.hpp"
-#include "schedule/reserve.hpp"
 #include "seqgpu/error.hpp"
 
 namespace seqgpu {
@@ -127,7 +126,8 @@ RecurrentResult recurrent(Value x, const RecurrentOptions& o, const RecurrentWei
     for (int s = 1; s < states; ++s) result.states.push_back(make(op::kOutStates0 + s - 1, Shape{d.T, d.N, d.H}));
   }
   if (d.training) {
-    outputs[op::kOutReserve] = graph::add_value(data, Shape{schedule::recurrent_reserve(d)}, DType::u8);
+    outputs[op::kOutReserve] = graph::add_value(data, Shape{0}, DType::u8);
+    data.values.back().opaque = true;
   }
   graph::add_node(data, d, std::move(inputs), std::move(outputs));
   return result;

@@ -23,6 +23,7 @@ struct ValueInfo {
   Storage storage = Storage::arena;
   std::int64_t offset = 0;  // bytes, unless storage is arena
   std::string name;         // inputs and parameters
+  bool opaque = false;      // u8 scratch whose size only the chosen implementation knows
 
   std::int64_t bytes() const { return shape.elements() * static_cast<std::int64_t>(size_of(dtype)); }
 };

@@ -80,12 +80,12 @@ std::string Graph::to_string() const {
 namespace graph {
 
 int add_leaf(Data& data, const Shape& shape, DType dtype, Storage storage, std::int64_t offset, std::string name) {
-  data.values.push_back({shape, dtype, -1, storage, offset, std::move(name)});
+  data.values.push_back({shape, dtype, -1, storage, offset, std::move(name), false});
   return static_cast<int>(data.values.size()) - 1;
 }
 
 int add_value(Data& data, const Shape& shape, DType dtype) {
-  data.values.push_back({shape, dtype, -1, Storage::arena, 0, {}});
+  data.values.push_back({shape, dtype, -1, Storage::arena, 0, {}, false});
   return static_cast<int>(data.values.size()) - 1;
 }
 
@@ -94,7 +94,7 @@ int add_node(Data& data, op::AnyDesc desc, std::vector<int> inputs, std::vector<
   for (const int out : outputs) {
     if (out >= 0) data.values[static_cast<std::size_t>(out)].producer = node;
   }
-  data.nodes.push_back({std::move(desc), std::move(inputs), std::move(outputs)});
+  data.nodes.push_back({std::move(desc), std::move(inputs), std::move(outputs), false});
   return node;
 }
 

@@ -1,0 +1,156 @@
+#include <algorithm>
+#include <cmath>
+
+#include "device/cpu/instantiate.hpp"
+#include "device/cpu/table.hpp"
+#include "kernels/math/philox.hpp"
+
+// Elementwise operations and reductions.
+namespace seqgpu::device::cpu {
+namespace {
+
+/// f(i) for every element, in fixed tiles.
+template <class F>
+void each(const Arguments& a, std::int64_t count, F&& f) {
+  a.parallel->for_each(tiles_of(count), [&](std::int64_t tile) {
+    const std::int64_t end = std::min(count, (tile + 1) * kTile);
+    for (std::int64_t i = tile * kTile; i < end; ++i) f(i);
+  });
+}
+
+}  // namespace
+
+template <class T>
+void compute(const op::BinaryDesc& d, const Arguments& a) {
+  const T *x = in<T>(a, 0), *b = in<T>(a, 1);
+  T* y = out<T>(a, 0);
+  const bool product = d.kind == op::BinaryDesc::Kind::mul;
+  if (d.inner == d.count) {
+    if (product) {
+      each(a, d.count, [=](std::int64_t i) { y[i] = x[i] * b[i]; });
+    } else {
+      each(a, d.count, [=](std::int64_t i) { y[i] = x[i] + b[i]; });
+    }
+    return;
+  }
+  for (std::int64_t row = 0; row < d.count; row += d.inner) {
+    for (std::int64_t i = 0; i < d.inner; ++i) y[row + i] = product ? x[row + i] * b[i] : x[row + i] + b[i];
+  }
+}
+
+template <class T>
+void compute(const op::AffineDesc& d, const Arguments& a) {
+  const T* x = in<T>(a, 0);
+  T* y = out<T>(a, 0);
+  const T scale = static_cast<T>(d.scale), shift = static_cast<T>(d.shift);
+  each(a, d.count, [=](std::int64_t i) { y[i] = scale * x[i] + shift; });
+}
+
+template <class T>
+void compute(const op::ActivationDesc& d, const Arguments& a) {
+  const T* x = in<T>(a, 0);
+  T* y = out<T>(a, 0);
+  switch (d.activation) {
+    case Activation::linear: each(a, d.count, [=](std::int64_t i) { y[i] = x[i]; }); return;
+    case Activation::tanh: each(a, d.count, [=](std::int64_t i) { y[i] = std::tanh(x[i]); }); return;
+    case Activation::relu: each(a, d.count, [=](std::int64_t i) { y[i] = x[i] < T(0) ? T(0) : x[i]; }); return;
+    case Activation::sigmoid:
+      // exp of a non-positive number alone: no overflow on either side.
+      each(a, d.count, [=](std::int64_t i) {
+        const T e = std::exp(-std::abs(x[i]));
+        y[i] = (x[i] < T(0) ? e : T(1)) / (T(1) + e);
+      });
+      return;
+  }
+}
+
+// From the output: tanh' = 1 - y^2, sigmoid' = y (1 - y), relu' = [y > 0].
+template <class T>
+void compute(const op::ActivationBackwardDesc& d, const Arguments& a) {
+  const T *dy = in<T>(a, 0), *y = in<T>(a, 1);
+  T* dx = out<T>(a, 0);
+  switch (d.activation) {
+    case Activation::linear: each(a, d.count, [=](std::int64_t i) { dx[i] = dy[i]; }); return;
+    case Activation::tanh: each(a, d.count, [=](std::int64_t i) { dx[i] = dy[i] * (T(1) - y[i] * y[i]); }); return;
+    case Activation::relu: each(a, d.count, [=](std::int64_t i) { dx[i] = y[i] > T(0) ? dy[i] : T(0); }); return;
+    case Activation::sigmoid: each(a, d.count, [=](std::int64_t i) { dx[i] = dy[i] * y[i] * (T(1) - y[i]); }); return;
+  }
+}
+
+template <class T>
+void compute(const op::DropoutDesc& d, const Arguments& a) {
+  const T* x = in<T>(a, 0);
+  const auto step = static_cast<std::uint64_t>(*in<std::int64_t>(a, 1));
+  T* y = out<T>(a, 0);
+  const T scale = T(1) / (T(1) - static_cast<T>(d.rate));
+  each(a, d.count, [=](std::int64_t i) {
+    const float u = math::uniform(d.seed, d.stream, step, static_cast<std::uint64_t>(i % d.period));
+    y[i] = u >= d.rate ? x[i] * scale : T(0);
+  });
+}
+
+template <class T>
+void compute(const op::ReduceDesc& d, const Arguments& a) {
+  const T* x = in<T>(a, 0);
+  T* y = out<T>(a, 0);
+  using Kind = op::ReduceDesc::Kind;
+  for (std::int64_t o = 0; o < d.outer; ++o) {
+    T* row = y + o * d.inner;
+    std::fill_n(row, d.inner, T(0));
+    if (d.inner == 1) {  // one long sum: in double, so that its error does not grow with its length
+      double total = 0;
+      T best = d.extent > 0 ? x[o * d.extent] : T(0);
+      for (std::int64_t e = 0; e < d.extent; ++e) {
+        total += static_cast<double>(x[o * d.extent + e]);
+        if (x[o * d.extent + e] > best) best = x[o * d.extent + e];
+      }
+      if (d.kind == Kind::mean && d.extent > 0) total /= static_cast<double>(d.extent);
+      *row = d.kind == Kind::max ? best : static_cast<T>(total);
+      continue;
+    }
+    for (std::int64_t e = 0; e < d.extent; ++e) {
+      const T* from = x + (o * d.extent + e) * d.inner;
+      if (d.kind == Kind::max) {
+        for (std::int64_t i = 0; i < d.inner; ++i) row[i] = e == 0 || from[i] > row[i] ? from[i] : row[i];
+      } else {
+        for (std::int64_t i = 0; i < d.inner; ++i) row[i] += from[i];
+      }
+    }
+    if (d.kind == Kind::mean && d.extent > 0) {
+      for (std::int64_t i = 0; i < d.inner; ++i) row[i] /= static_cast<T>(d.extent);
+    }
+  }
+}
+
+template <class T>
+void compute(const op::ReduceBackwardDesc& d, const Arguments& a) {
+  const T *x = in<T>(a, 0), *dy = in<T>(a, 1);
+  T* dx = out<T>(a, 0);
+  using Kind = op::ReduceDesc::Kind;
+  const T scale = d.kind == Kind::mean && d.extent > 0 ? T(1) / static_cast<T>(d.extent) : T(1);
+  for (std::int64_t o = 0; o < d.outer; ++o) {
+    for (std::int64_t i = 0; i < d.inner; ++i) {
+      std::int64_t best = 0;
+      for (std::int64_t e = 0; e < d.extent; ++e) {
+        const std::int64_t at = (o * d.extent + e) * d.inner + i;
+        if (d.kind != Kind::max) {
+          dx[at] = dy[o * d.inner + i] * scale;
+          continue;
+        }
+        dx[at] = T(0);
+        if (x[at] > x[(o * d.extent + best) * d.inner + i]) best = e;
+      }
+      if (d.kind == Kind::max) dx[(o * d.extent + best) * d.inner + i] = dy[o * d.inner + i];
+    }
+  }
+}
+
+SEQGPU_INSTANTIATE(BinaryDesc)
+SEQGPU_INSTANTIATE(AffineDesc)
+SEQGPU_INSTANTIATE(ActivationDesc)
+SEQGPU_INSTANTIATE(ActivationBackwardDesc)
+SEQGPU_INSTANTIATE(DropoutDesc)
+SEQGPU_INSTANTIATE(ReduceDesc)
+SEQGPU_INSTANTIATE(ReduceBackwardDesc)
+
+}  // namespace seqgpu::device::cpu

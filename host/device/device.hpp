@@ -1,0 +1,103 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "device/implementation.hpp"
+#include "op/desc.hpp"
+#include "seqgpu/device.hpp"
+
+// A device as the scheduler sees it: memory, a table of implementations, and a way to run a list of launches.
+namespace seqgpu::device {
+
+/// One way to compute one operation.
+struct Implementation {
+  const char* name;
+  std::string (*accepts)(const op::AnyDesc&);  // empty: yes; else the reason why not
+  std::size_t (*workspace_bytes)(const op::AnyDesc&);
+  std::size_t (*opaque_bytes)(const op::AnyDesc&);  // of the opaque output; null if there is none
+  void (*launch)(const op::AnyDesc&, const Arguments&);
+};
+
+/// Rows per operation, best first, indexed by AnyDesc's alternative.
+using OpTable = std::array<std::vector<Implementation>, std::variant_size_v<op::AnyDesc>>;
+
+struct Choice {
+  const Implementation* implementation = nullptr;
+  std::string rejected;  // "persistent: H > 512; ..."
+};
+/// The first row that accepts. @throws Error{unsupported} with every row's reason
+Choice choose(const OpTable& table, const op::AnyDesc& desc);
+
+/// A bound operation: pointers are final.
+struct Launch {
+  const Implementation* implementation = nullptr;
+  const op::AnyDesc* desc = nullptr;
+  std::vector<const void*> inputs;
+  std::vector<void*> outputs;
+  void* workspace = nullptr;
+  int stream = 0;
+  std::vector<int> waits;  // indices of launches on other streams that must have ended
+};
+
+struct Work {
+  std::vector<Launch> launches;  // in an order that respects `waits` and each stream's own order
+  int streams = 1;
+  bool record = false;  // fill `timeline`
+  struct Interval {
+    double begin_us = 0, end_us = 0;
+    int thread = 0;
+  };
+  std::vector<Interval> timeline;  // as long as launches
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual DeviceKind kind() const = 0;
+  virtual std::string name() const = 0;
+  virtual MemoryUse memory() const = 0;
+  virtual int streams() const = 0;
+  virtual const OpTable& table() const = 0;
+
+  /// 64-byte aligned, uninitialised. @throws Error{out_of_memory}
+  virtual void* allocate(std::int64_t bytes) = 0;
+  virtual void release(void* memory, std::int64_t bytes) noexcept = 0;
+  virtual void upload(void* to, const void* from, std::int64_t bytes) = 0;
+  virtual void download(void* to, const void* from, std::int64_t bytes) const = 0;
+  virtual void zero(void* to, std::int64_t bytes) = 0;
+
+  /// Runs all launches and waits for them. Allocates nothing. An exception of a launch is rethrown here, after which
+  /// the backend is usable again.
+  virtual void run(Work& work) = 0;
+};
+
+/// Device memory that frees itself.
+class Buffer {
+ public:
+  Buffer() = default;
+  Buffer(std::shared_ptr<Backend> backend, std::int64_t bytes);
+  Buffer(Buffer&& other) noexcept { *this = std::move(other); }
+  Buffer& operator=(Buffer&& other) noexcept;
+  ~Buffer() { reset(); }
+
+  void reset() noexcept;
+  std::byte* data() const { return data_; }
+  std::int64_t bytes() const { return bytes_; }
+
+ private:
+  std::shared_ptr<Backend> backend_;
+  std::byte* data_ = nullptr;
+  std::int64_t bytes_ = 0;
+};
+
+/// The CPU; threads >= 1.
+std::shared_ptr<Backend> make_cpu_backend(int threads);
+/// The first GPU, or null with a reason in `why`.
+std::shared_ptr<Backend> make_cuda_backend(std::string& why);
+
+}  // namespace seqgpu::device

@@ -1,0 +1,193 @@
+#include "schedule/program.hpp"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "schedule/memory.hpp"
+#include "schedule/order.hpp"
+
+namespace seqgpu::schedule {
+namespace {
+
+using graph::Storage;
+
+std::size_t at(int i) { return static_cast<std::size_t>(i); }
+
+/// Chooses implementations and leaves out outputs that nobody reads.
+void choose_all(Program& p, const device::OpTable& table, const std::vector<Placed>& order) {
+  std::vector<bool> read(p.graph.values.size(), false);
+  for (const Placed& placed : order) {
+    for (const int in : p.graph.nodes[at(placed.node)].inputs) {
+      if (in >= 0) read[at(in)] = true;
+    }
+  }
+  for (const auto& [name, value] : p.graph.outputs) read[at(value)] = true;
+  for (const Placed& placed : order) {
+    const graph::Node& node = p.graph.nodes[at(placed.node)];
+    Step step{placed.node, placed.stream, placed.waits, nullptr, {}, node.inputs, node.outputs, 0, 0};
+    device::Choice choice = device::choose(table, node.desc);
+    step.implementation = choice.implementation;
+    step.rejected = std::move(choice.rejected);
+    step.workspace_bytes = static_cast<std::int64_t>(step.implementation->workspace_bytes(node.desc));
+    for (int& out : step.outputs) {
+      if (out < 0) continue;
+      const graph::ValueInfo& value = p.graph.values[at(out)];
+      if (value.opaque) p.bytes[at(out)] = static_cast<std::int64_t>(step.implementation->opaque_bytes(node.desc));
+      if (value.storage == Storage::arena && !read[at(out)]) out = -1;
+    }
+    p.streams = std::max(p.streams, step.stream + 1);
+    p.steps.push_back(std::move(step));
+  }
+}
+
+void place_memory(Program& p, const std::vector<Placed>& order) {
+  std::vector<Block> blocks;
+  std::vector<int> block_of(p.graph.values.size(), -1);
+  const auto block_for = [&](int value, int born) -> Block* {
+    if (value < 0 || p.graph.values[at(value)].storage != Storage::arena) return nullptr;
+    if (block_of[at(value)] < 0) {
+      block_of[at(value)] = static_cast<int>(blocks.size());
+      blocks.push_back({p.bytes[at(value)], born, {}, false, -1});
+    }
+    return &blocks[at(block_of[at(value)])];
+  };
+  for (const auto& [name, value] : p.graph.inputs) block_for(value, -1);
+  std::vector<int> workspace(p.steps.size(), -1);
+  for (std::size_t i = 0; i < p.steps.size(); ++i) {
+    const Step& step = p.steps[i];
+    const int position = static_cast<int>(i);
+    for (const int in : step.inputs) {
+      if (Block* block = block_for(in, -1)) block->touches.push_back(position);
+    }
+    for (const int out : step.outputs) {
+      if (Block* block = block_for(out, position)) block->touches.push_back(position);
+    }
+    if (op::in_place(p.graph.nodes[at(step.node)].desc) && step.outputs[0] >= 0 && step.inputs[0] >= 0) {
+      const int from = block_of[at(step.inputs[0])], to = block_of[at(step.outputs[0])];
+      if (from >= 0 && to >= 0) blocks[at(to)].replaces = from;
+    }
+    if (step.workspace_bytes > 0) {
+      workspace[i] = static_cast<int>(blocks.size());
+      blocks.push_back({step.workspace_bytes, position, {position}, false, -1});
+    }
+  }
+  for (const auto& [name, value] : p.graph.outputs) {
+    if (Block* block = block_for(value, -1)) block->pinned = true;
+  }
+  const Layout layout = lay_out(blocks, happens_before(order));
+  p.arena_bytes = layout.bytes;
+  for (std::size_t v = 0; v < block_of.size(); ++v) {
+    if (block_of[v] >= 0) p.offsets[v] = layout.offsets[at(block_of[v])];
+  }
+  for (std::size_t i = 0; i < p.steps.size(); ++i) {
+    if (workspace[i] >= 0) p.steps[i].workspace_offset = layout.offsets[at(workspace[i])];
+  }
+}
+
+std::string value_text(const Program& p, int value) {
+  const graph::ValueInfo& info = p.graph.values[at(value)];
+  std::string text = info.name.empty() ? "%" + std::to_string(value) : info.name;
+  text += info.opaque ? "[" + std::to_string(p.bytes[at(value)]) + " bytes]" : to_string(info.shape);
+  if (info.storage == Storage::arena) text += "@" + std::to_string(p.offsets[at(value)]);
+  return text;
+}
+
+}  // namespace
+
+Program plan(graph::Data data, const device::OpTable& table, int streams) {
+  Program p;
+  p.graph = std::move(data);
+  p.offsets.assign(p.graph.values.size(), -1);
+  for (const graph::ValueInfo& value : p.graph.values) p.bytes.push_back(value.bytes());
+  const std::vector<Placed> order = order_nodes(p.graph, streams);
+  choose_all(p, table, order);
+  place_memory(p, order);
+  return p;
+}
+
+std::byte* address(const Program& p, const Bases& bases, int value) {
+  if (value < 0) return nullptr;
+  const graph::ValueInfo& info = p.graph.values[at(value)];
+  switch (info.storage) {
+    case Storage::arena: return p.offsets[at(value)] < 0 ? nullptr : bases.arena + p.offsets[at(value)];
+    case Storage::parameters: return bases.parameters + info.offset;
+    case Storage::gradients: return bases.gradients + info.offset;
+    case Storage::moment1: return bases.moment1 ? bases.moment1 + info.offset : nullptr;
+    case Storage::moment2: return bases.moment2 ? bases.moment2 + info.offset : nullptr;
+    case Storage::average: return bases.average ? bases.average + info.offset : nullptr;
+    case Storage::control: return bases.control + info.offset;
+  }
+  return nullptr;
+}
+
+device::Work bind(const Program& p, const Bases& bases) {
+  device::Work work;
+  work.streams = p.streams;
+  for (const Step& step : p.steps) {
+    device::Launch launch;
+    launch.implementation = step.implementation;
+    launch.desc = &p.graph.nodes[at(step.node)].desc;
+    for (const int in : step.inputs) launch.inputs.push_back(address(p, bases, in));
+    for (const int out : step.outputs) launch.outputs.push_back(address(p, bases, out));
+    launch.workspace = bases.arena + step.workspace_offset;
+    launch.stream = step.stream;
+    launch.waits = step.waits;
+    work.launches.push_back(std::move(launch));
+  }
+  work.timeline.resize(work.launches.size());
+  return work;
+}
+
+std::string Program::to_string() const {
+  std::string text;
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    const Step& step = steps[i];
+    char head[64];
+    std::snprintf(head, sizeof head, "%4zu  stream %d  ", i, step.stream);
+    text += head + std::string(op::name_of(graph.nodes[at(step.node)].desc)) + "(";
+    bool first = true;
+    for (const int in : step.inputs) {
+      if (in < 0) continue;
+      text += (first ? "" : ", ") + value_text(*this, in);
+      first = false;
+    }
+    text += ") ->";
+    for (const int out : step.outputs) {
+      if (out >= 0) text += " " + value_text(*this, out);
+    }
+    if (step.workspace_bytes > 0) {
+      text += "  workspace " + std::to_string(step.workspace_bytes) + "@" + std::to_string(step.workspace_offset);
+    }
+    for (std::size_t w = 0; w < step.waits.size(); ++w) text += (w ? ", " : "  after ") + std::to_string(step.waits[w]);
+    text += "\n";
+  }
+  return text + "steps " + std::to_string(steps.size()) + ", streams " + std::to_string(streams) + ", arena peak " +
+         std::to_string(arena_bytes) + " bytes\n";
+}
+
+std::string Program::explain() const {
+  std::string text;
+  for (const Step& step : steps) {
+    text += std::string(op::name_of(graph.nodes[at(step.node)].desc)) + ": " + step.implementation->name;
+    text += step.rejected.empty() ? "\n" : " (" + step.rejected + ")\n";
+  }
+  return text;
+}
+
+std::string trace_json(const Program& program, const device::Work& work) {
+  std::string text = "{\"traceEvents\":[";
+  for (std::size_t i = 0; i < work.timeline.size(); ++i) {
+    const device::Work::Interval& interval = work.timeline[i];
+    char line[256];
+    std::snprintf(
+        line, sizeof line,
+        "%s\n{\"name\":\"%s\",\"ph\":\"X\",\"pid\":1,\"tid\":%d,\"ts\":%.3f,\"dur\":%.3f,\"args\":{\"step\":%zu,"
+        "\"stream\":%d}}",
+        i ? "," : "", op::name_of(program.graph.nodes[at(program.steps[i].node)].desc), interval.thread,
+        interval.begin_us, interval.end_us - interval.begin_us, i, program.steps[i].stream);
+    text += line;
+  }
+  return text + "\n]}\n";
+}
+
+}  // namespace seqgpu::schedule

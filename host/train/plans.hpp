@@ -1,0 +1,52 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "schedule/program.hpp"
+#include "seqgpu/graph.hpp"
+#include "seqgpu/tensor.hpp"
+#include "train/store.hpp"
+
+namespace seqgpu::train {
+
+/// One shape of batch, planned.
+struct Plan {
+  struct Input {
+    std::string name;
+    DType dtype;
+    Shape shape;
+    std::int64_t offset = -1;  // in the arena; -1: declared, but read by nobody
+  };
+  std::vector<Input> inputs;
+  schedule::Program program;
+  device::Work work;
+};
+
+/// Programs by batch shape, over one arena that is as large as the largest needs.
+class Plans {
+ public:
+  /// @param describe  fills a graph whose inputs are bound to the batch
+  Plans(const Device& device, bool training, std::function<void(Graph&)> describe)
+      : device_(device), training_(training), describe_(std::move(describe)) {}
+
+  /// The plan for this batch's shapes, made at first need. Allocates nothing when it exists.
+  Plan& find(const char* operation, const Batch& batch, schedule::Bases& bases);
+  /// Copies the batch to the plan's inputs.
+  void feed(const Plan& plan, const Batch& batch, const schedule::Bases& bases);
+  /// A graph output after a run.
+  HostTensor output(const Plan& plan, const schedule::Bases& bases, int value) const;
+  std::int64_t arena_bytes() const { return arena_.bytes(); }
+
+ private:
+  std::unique_ptr<Plan> make(const char* operation, const Batch& batch);
+
+  Device device_;
+  bool training_;
+  std::function<void(Graph&)> describe_;
+  std::vector<std::unique_ptr<Plan>> plans_;
+  device::Buffer arena_;
+};
+
+}  // namespace seqgpu::train
