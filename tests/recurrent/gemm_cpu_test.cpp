@@ -1,0 +1,90 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+#include <vector>
+
+#include "device/cpu/dispatch.hpp"
+#include "device/cpu/gemm.hpp"
+#include "tests/support/serial_parallel.hpp"
+
+// The CPU's matrix product against three loops in double.
+namespace seqgpu {
+namespace {
+
+using device::cpu::Gemm;
+
+struct Case {
+  std::int64_t m, n, k;
+  bool a_transposed, b_transposed, bias, accumulate;
+};
+
+template <class T>
+std::vector<T> run(const Case& c, device::Parallel& parallel, std::vector<double>* want) {
+  std::mt19937 random(1);
+  std::uniform_real_distribution<double> uniform(-1, 1);
+  const auto make = [&](std::int64_t count) {
+    std::vector<T> v(static_cast<std::size_t>(count));
+    for (T& x : v) x = static_cast<T>(uniform(random));
+    return v;
+  };
+  const std::int64_t row = c.n + 3;
+  const auto a = make(c.m * c.k), b = make(c.k * c.n), bias = make(c.n);
+  auto out = make(c.m * row);
+  Gemm<T> g{.m = c.m, .n = c.n, .k = c.k, .a = a.data(), .b = b.data(), .c = out.data(), .c_row = row};
+  g.a_row = c.a_transposed ? 1 : c.k, g.a_col = c.a_transposed ? c.m : 1;
+  g.b_row = c.b_transposed ? 1 : c.n, g.b_col = c.b_transposed ? c.k : 1;
+  g.bias = c.bias ? bias.data() : nullptr;
+  g.accumulate = c.accumulate;
+  if (want) want->assign(out.begin(), out.end());
+  for (std::int64_t i = 0; want && i < c.m; ++i)
+    for (std::int64_t j = 0; j < c.n; ++j) {
+      double sum = c.accumulate ? (*want)[i * row + j] : 0;
+      if (c.bias) sum += bias[j];
+      for (std::int64_t p = 0; p < c.k; ++p)
+        sum += static_cast<double>(a[i * g.a_row + p * g.a_col]) * b[p * g.b_row + j * g.b_col];
+      (*want)[i * row + j] = sum;
+    }
+  std::vector<std::byte> scratch(device::cpu::gemm_workspace<T>(c.m, c.n, c.k));
+  device::cpu::gemm(g, scratch.data(), parallel);
+  return out;
+}
+
+template <class T>
+void expect_correct(const Case& c, double unit) {
+  support::SerialParallel serial;
+  support::ThreadedParallel threaded(3);
+  std::vector<double> want;  // rounding: k sums of up to sqrt(k) / 3, half an ulp each, all one way
+  const auto got = run<T>(c, serial, &want);
+  for (std::size_t i = 0; i < got.size(); ++i)
+    ASSERT_NEAR(got[i], want[i], unit * (16 + 2 * static_cast<double>(c.k)))
+        << c.m << "x" << c.n << "x" << c.k << " " << c.a_transposed << c.b_transposed << c.bias << c.accumulate;
+  ASSERT_EQ(got, run<T>(c, threaded, nullptr)) << "threads changed bits";
+}
+
+class GemmCpu : public testing::TestWithParam<const char*> {};
+
+TEST_P(GemmCpu, MatchesLoops) {
+  if (!device::cpu::set_simd_limit(GetParam())) GTEST_SKIP();
+  for (const std::int64_t m : {1, 5, 48, 101})
+    for (const std::int64_t n : {1, 16, 63, 65, 530})
+      for (const std::int64_t k : {0, 1, 7, 256, 300})
+        for (int bits = 0; bits < 16; ++bits) {
+          if (m * n * k > 100000 && bits % 5 != 0) continue;
+          const Case c{m, n, k, (bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0, (bits & 8) != 0};
+          expect_correct<float>(c, 6e-8);
+          expect_correct<double>(c, 1.2e-16);
+        }
+  device::cpu::set_simd_limit("");
+}
+
+INSTANTIATE_TEST_SUITE_P(Simd, GemmCpu, testing::Values("baseline", "avx2", "avx512"),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST(GemmCpuEmpty, DoesNothing) {
+  support::SerialParallel serial;
+  device::cpu::gemm(Gemm<float>{}, nullptr, serial);
+}
+
+}  // namespace
+}  // namespace seqgpu
