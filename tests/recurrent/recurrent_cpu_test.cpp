@@ -115,7 +115,7 @@ Layer make_layer(CellKind cell, Direction direction, const Variant& variant, int
   }
   if (!l.resets.empty()) {
     l.resets.resize(static_cast<std::size_t>(T * N));
-    for (std::size_t i = 0; i < l.resets.size(); ++i) l.resets[i] = i % 3 == 1 ? 2 : 0;
+    for (std::size_t i = 0; i < l.resets.size(); ++i) l.resets[i] = i % 4 == 2 || i % 7 == 5 ? 2 : 0;
   }
   return l;
 }
