@@ -10,6 +10,8 @@ extern const GemmKernels<float> kGemmF32;
 extern const GemmKernels<double> kGemmF64;
 extern const RecurrentKernels<float> kRecurrentF32;
 extern const RecurrentKernels<double> kRecurrentF64;
+extern const ElementwiseKernels<float> kElementwiseF32;
+extern const ElementwiseKernels<double> kElementwiseF64;
 }  // namespace baseline
 
 #if defined(SEQGPU_SIMD_X86)
@@ -18,12 +20,16 @@ extern const GemmKernels<float> kGemmF32;
 extern const GemmKernels<double> kGemmF64;
 extern const RecurrentKernels<float> kRecurrentF32;
 extern const RecurrentKernels<double> kRecurrentF64;
+extern const ElementwiseKernels<float> kElementwiseF32;
+extern const ElementwiseKernels<double> kElementwiseF64;
 }  // namespace avx2
 namespace avx512 {
 extern const GemmKernels<float> kGemmF32;
 extern const GemmKernels<double> kGemmF64;
 extern const RecurrentKernels<float> kRecurrentF32;
 extern const RecurrentKernels<double> kRecurrentF64;
+extern const ElementwiseKernels<float> kElementwiseF32;
+extern const ElementwiseKernels<double> kElementwiseF64;
 }  // namespace avx512
 #endif
 
@@ -31,10 +37,13 @@ namespace {
 
 // Narrowest first.
 const SimdKernels kTables[] = {
-    {"baseline", &baseline::kGemmF32, &baseline::kGemmF64, &baseline::kRecurrentF32, &baseline::kRecurrentF64},
+    {"baseline", &baseline::kGemmF32, &baseline::kGemmF64, &baseline::kRecurrentF32, &baseline::kRecurrentF64,
+     &baseline::kElementwiseF32, &baseline::kElementwiseF64},
 #if defined(SEQGPU_SIMD_X86)
-    {"avx2", &avx2::kGemmF32, &avx2::kGemmF64, &avx2::kRecurrentF32, &avx2::kRecurrentF64},
-    {"avx512", &avx512::kGemmF32, &avx512::kGemmF64, &avx512::kRecurrentF32, &avx512::kRecurrentF64},
+    {"avx2", &avx2::kGemmF32, &avx2::kGemmF64, &avx2::kRecurrentF32, &avx2::kRecurrentF64, &avx2::kElementwiseF32,
+     &avx2::kElementwiseF64},
+    {"avx512", &avx512::kGemmF32, &avx512::kGemmF64, &avx512::kRecurrentF32, &avx512::kRecurrentF64,
+     &avx512::kElementwiseF32, &avx512::kElementwiseF64},
 #endif
 };
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "device/cpu/elementwise_kernels.hpp"
 #include "device/cpu/gemm.hpp"
 #include "kernels/cells/cell.hpp"
 
@@ -102,6 +103,8 @@ struct SimdKernels {
   const GemmKernels<double>* gemm_f64;
   const RecurrentKernels<float>* recurrent_f32;
   const RecurrentKernels<double>* recurrent_f64;
+  const ElementwiseKernels<float>* elementwise_f32;
+  const ElementwiseKernels<double>* elementwise_f64;
 
   template <class T>
   const GemmKernels<T>& gemm() const {
@@ -112,6 +115,11 @@ struct SimdKernels {
   const RecurrentKernels<T>& recurrent() const {
     if constexpr (sizeof(T) == 4) return *recurrent_f32;
     if constexpr (sizeof(T) == 8) return *recurrent_f64;
+  }
+  template <class T>
+  const ElementwiseKernels<T>& elementwise() const {
+    if constexpr (sizeof(T) == 4) return *elementwise_f32;
+    if constexpr (sizeof(T) == 8) return *elementwise_f64;
   }
 };
 

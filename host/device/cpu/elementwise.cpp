@@ -1,6 +1,6 @@
 #include <algorithm>
-#include <cmath>
 
+#include "device/cpu/dispatch.hpp"
 #include "device/cpu/instantiate.hpp"
 #include "device/cpu/table.hpp"
 #include "kernels/math/philox.hpp"
@@ -50,18 +50,10 @@ template <class T>
 void compute(const op::ActivationDesc& d, const Arguments& a) {
   const T* x = in<T>(a, 0);
   T* y = out<T>(a, 0);
-  switch (d.activation) {
-    case Activation::linear: each(a, d.count, [=](std::int64_t i) { y[i] = x[i]; }); return;
-    case Activation::tanh: each(a, d.count, [=](std::int64_t i) { y[i] = std::tanh(x[i]); }); return;
-    case Activation::relu: each(a, d.count, [=](std::int64_t i) { y[i] = x[i] < T(0) ? T(0) : x[i]; }); return;
-    case Activation::sigmoid:
-      // exp of a non-positive number alone: no overflow on either side.
-      each(a, d.count, [=](std::int64_t i) {
-        const T e = std::exp(-std::abs(x[i]));
-        y[i] = (x[i] < T(0) ? e : T(1)) / (T(1) + e);
-      });
-      return;
-  }
+  a.parallel->for_each(tiles_of(d.count), [&](std::int64_t tile) {
+    const std::int64_t begin = tile * kTile, end = std::min(d.count, begin + kTile);
+    simd().elementwise<T>().activate(d.activation, x + begin, y + begin, end - begin);
+  });
 }
 
 // From the output: tanh' = 1 - y^2, sigmoid' = y (1 - y), relu' = [y > 0].
@@ -79,13 +71,10 @@ void compute(const op::ActivationBackwardDesc& d, const Arguments& a) {
 
 template <class T>
 void compute(const op::DropoutDesc& d, const Arguments& a) {
-  const T* x = in<T>(a, 0);
   const auto step = static_cast<std::uint64_t>(*in<std::int64_t>(a, 1));
-  T* y = out<T>(a, 0);
-  const T scale = T(1) / (T(1) - static_cast<T>(d.rate));
-  each(a, d.count, [=](std::int64_t i) {
-    const float u = math::uniform(d.seed, d.stream, step, static_cast<std::uint64_t>(i % d.period));
-    y[i] = u >= d.rate ? x[i] * scale : T(0);
+  const DropoutPass<T> pass{in<T>(a, 0), out<T>(a, 0), d.period, d.rate, math::philox_key(d.seed, d.stream), step};
+  a.parallel->for_each(tiles_of(d.count), [&](std::int64_t tile) {
+    simd().elementwise<T>().dropout(pass, tile * kTile, std::min(d.count, (tile + 1) * kTile));
   });
 }
 

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <string>
 
+#include "device/cpu/dispatch.hpp"
 #include "device/cpu/instantiate.hpp"
 #include "device/cpu/table.hpp"
 #include "seqgpu/error.hpp"
@@ -18,17 +19,6 @@ void each_row(const Arguments& a, std::int64_t rows, F&& f) {
     const std::int64_t end = std::min(rows, (tile + 1) * kRows);
     for (std::int64_t r = tile * kRows; r < end; ++r) f(r);
   });
-}
-
-// exp in the number type of the tensor; a loop over it vectorises where the libm has a vector form.
-template <class T>
-T log_sum_exp(const T* x, std::int64_t count) {
-  T largest = x[0];
-  for (std::int64_t i = 1; i < count; ++i) largest = std::max(largest, x[i]);
-  if (!std::isfinite(largest)) return largest;
-  T total = 0;
-  for (std::int64_t i = 0; i < count; ++i) total += std::exp(x[i] - largest);
-  return largest + std::log(total);
 }
 
 bool is_valid(const std::int32_t* lengths, std::int64_t row, std::int64_t n) {
@@ -68,8 +58,10 @@ void compute(const op::SoftmaxDesc& d, const Arguments& a) {
   each_row(a, d.rows, [=](std::int64_t r) {
     const T* from = x + r * d.cols;
     T* to = y + r * d.cols;
-    const T total = log_sum_exp(from, d.cols);
-    for (std::int64_t i = 0; i < d.cols; ++i) to[i] = d.log ? from[i] - total : std::exp(from[i] - total);
+    const auto& kernels = simd().elementwise<T>();
+    const T total = kernels.log_sum_exp(from, d.cols);
+    if (!d.log) return kernels.exponentials(from, total, T(1), T(0), to, d.cols);
+    for (std::int64_t i = 0; i < d.cols; ++i) to[i] = from[i] - total;
   });
 }
 
@@ -101,7 +93,7 @@ void compute(const op::CrossEntropyDesc& d, const Arguments& a) {
     for (std::int64_t r = tile * kRows; r < std::min(d.rows, (tile + 1) * kRows); ++r) {
       const bool counts = is_valid(lengths, r, d.N) && labels[r] != d.ignore_index;
       const T* row = logits + r * d.K;
-      const T total = counts ? log_sum_exp(row, d.K) : T(0);
+      const T total = counts ? simd().elementwise<T>().log_sum_exp(row, d.K) : T(0);
       if (lse) lse[r] = total;
       if (!counts) continue;
       sum += (1 - smoothing) * static_cast<double>(total - row[labels[r]]);
@@ -133,7 +125,7 @@ void compute(const op::CrossEntropyBackwardDesc& d, const Arguments& a) {
       std::fill_n(row, d.K, T(0));
       return;
     }
-    for (std::int64_t k = 0; k < d.K; ++k) row[k] = scale * (std::exp(logits[r * d.K + k] - lse[r]) - share);
+    simd().elementwise<T>().exponentials(logits + r * d.K, lse[r], scale, scale * share, row, d.K);
     row[labels[r]] -= scale * (T(1) - smooth);
   });
 }
