@@ -14,7 +14,7 @@ BEGIN {
   rule("^host/graph/", public "|^host/(op|graph)/")
   rule("^host/schedule/", vocabulary "|^include/seqgpu/graph\\.hpp$|^host/(op|graph|device|schedule)/")
   rule("^host/api/", public "|^host/(op|graph|schedule|api)/")
-  rule("^host/train/", public "|^host/(op|graph|schedule|train)/|^host/device/[^/]+$")
+  rule("^host/train/", public "|^host/(op|graph|schedule|train)/|^host/device/[^/]+$|^kernels/math/")
   rule("^host/(nn|decode|data|io)/", public, "own")
   rule("^(tools|examples)/", public, "own")
   rule("^benchmarks/", public "|^kernels/|^host/device/cpu/|^host/op/|^host/device/[^/]+$|^benchmarks/")
