@@ -234,8 +234,8 @@ Value dropout(Value x, float rate, bool shared_steps) {
   const std::int64_t count = shape.elements();
   const std::int64_t period = shared_steps ? shape[1] * shape[2] : count;
   const int step = graph::step_value(data);
-  return emit(*x.graph, op::DropoutDesc{x.dtype(), count, period, rate, data.seed, data.next_stream++}, {x.id, step},
-              shape, x.dtype());
+  return emit(*x.graph, op::DropoutDesc{x.dtype(), count, period, rate, data.seed, data.next_stream++ * 8 + 7},
+              {x.id, step}, shape, x.dtype());
 }
 
 Value softmax(Value x) { return soft("softmax", x, false); }

@@ -37,7 +37,8 @@ struct Node {
 struct Data {
   bool training = false;
   std::uint64_t seed = 0;
-  std::uint64_t next_stream = 1;  // Philox stream per random node
+  std::uint64_t next_stream =
+      1;  // per random node; n owns the Philox streams 8n .. 8n+7: see DropoutDesc, RecurrentDesc
   std::vector<ValueInfo> values;
   std::vector<Node> nodes;
   std::map<std::string, Shape> bindings;
