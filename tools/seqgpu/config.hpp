@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace seqgpu::tool {
+
+/// All that decides how a tagger is trained. Every field is a key of the TOML file and a flag: see fields().
+struct Config {
+  std::string train, dev, test;
+  std::int64_t skip_bad = 0;
+  double dev_fraction = 0.1;
+  std::int64_t min_count = 1;
+  bool digits_to_zero = false, lower_case = false;
+
+  std::string model = "bilstm";
+  std::int64_t embedding = 100;
+  std::int64_t trigrams = 0;
+  std::int64_t context = -1;
+  std::int64_t hidden = 100;
+  std::int64_t layers = 1;
+  std::string activation = "tanh", jordan_activation = "sigmoid";
+  double input_dropout = 0.25, dropout = 0.25;
+
+  std::int64_t epochs = 20, batch = 16, seed = 1;
+  double rate = 0.002, clip_norm = 5.0, weight_decay = 0.0, word_dropout = 0.05;
+  std::string schedule = "constant";
+  std::int64_t schedule_steps = 1000, schedule_patience = 2;
+  double schedule_factor = 0.5;
+  std::int64_t patience = 0;
+  std::int64_t checkpoint_every = 0, threads = 0;
+};
+
+using Member = std::variant<std::string Config::*, std::int64_t Config::*, double Config::*, bool Config::*>;
+
+/// Whether a run may go on from its checkpoints after the field changed.
+enum class OnResume : std::uint8_t { must_match, may_change };
+
+struct Field {
+  const char* section;  ///< of the TOML file
+  const char* name;     ///< its key; the flag has hyphens
+  Member member;
+  const char* help;
+  OnResume on_resume = OnResume::must_match;
+};
+
+/// Every field, in the order of the file.
+std::span<const Field> fields();
+
+/// Names that `model` takes.
+std::span<const char* const> model_names();
+
+/// Fills what is left to be decided (context: 3 for the window model, else 0) and checks ranges.
+/// @throws Error{invalid_argument} naming the field
+Config resolve(Config config);
+
+/// TOML text with every field; parse_config() gives an equal Config back.
+std::string to_toml(const Config& config);
+
+/// Defaults with the keys of `text` on top.
+/// @param name  stands for the text in messages
+/// @throws Error{invalid_file} for bad TOML, an unknown key or a value of another type
+Config parse_config(std::string_view text, const std::string& name);
+
+/// "hidden: 64, was 100" for each field that must match on resume and does not.
+std::vector<std::string> differences(const Config& now, const Config& before);
+
+}  // namespace seqgpu::tool

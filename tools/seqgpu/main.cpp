@@ -1,0 +1,45 @@
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <exception>
+
+#include "seqgpu/commands.hpp"
+#include "seqgpu/error.hpp"
+
+namespace {
+
+enum ExitCode { kUsage = 1, kBadInput = 2, kIo = 3, kInternal = 4 };
+
+int exit_code(seqgpu::ErrorCode code) {
+  switch (code) {
+    case seqgpu::ErrorCode::invalid_argument:
+    case seqgpu::ErrorCode::invalid_file: return kBadInput;
+    case seqgpu::ErrorCode::io_failure: return kIo;
+    default: return kInternal;
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Recurrent sequence labelling on CPU and GPU"};
+  app.name("seqgpu");
+  app.set_version_flag("--version", SEQGPU_VERSION);
+  app.require_subcommand(1);
+  app.footer(
+      "Exit codes: 0 done, 1 wrong usage, 2 bad input (a file's content or an option's value),\n"
+      "3 a file could not be read or written, 4 anything else.");
+  seqgpu::tool::add_demo(app);
+  try {
+    app.parse(argc, argv);
+    return 0;
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kUsage;
+  } catch (const seqgpu::Error& error) {
+    fmt::print(stderr, "seqgpu: {}\n", error.what());
+    return exit_code(error.code());
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "seqgpu: {}\n", error.what());
+    return kInternal;
+  }
+}
