@@ -9,16 +9,28 @@
 namespace seqgpu::device::cpu {
 namespace {
 
-// A step of a small model takes tens of microseconds: waking a sleeping thread for each would cost as much again.
-constexpr int kSpins = 20000;
-
-void pause() {
+// A step of a small model takes tens of microseconds: waking a sleeping thread for each would cost as much again. But a
+// machine with other work must get its cores back, or the lane we wait for does not run.
+class Spin {
+ public:
+  void reset() { count_ = 0; }
+  bool is_long() const { return count_ >= kLong; }
+  void pause() {
+    if (++count_ > kShort) {
+      std::this_thread::yield();
+      return;
+    }
 #if defined(__x86_64__)
-  _mm_pause();
+    _mm_pause();
 #else
-  std::this_thread::yield();
+    std::this_thread::yield();
 #endif
-}
+  }
+
+ private:
+  static constexpr int kShort = 1000, kLong = 3000;
+  int count_ = 0;
+};
 
 }  // namespace
 
@@ -46,7 +58,7 @@ void Lanes::Offer::run(std::int64_t count, Body f, void* c) {
   open.store(true);
   for (std::int64_t tile; (tile = next.fetch_add(1)) < count;) f(c, tile);
   open.store(false);
-  while (helpers.load() != 0) pause();
+  for (Spin spin; helpers.load() != 0;) spin.pause();
 }
 
 bool Lanes::help() {
@@ -69,19 +81,17 @@ bool Lanes::help() {
 void Lanes::wait_for(int launch) {
   const std::uint32_t epoch = epoch_.load();
   const std::atomic<std::uint32_t>& flag = done_[static_cast<std::size_t>(launch)];
-  for (int spins = 0; flag.load(std::memory_order_acquire) != epoch;) {
+  for (Spin spin; flag.load(std::memory_order_acquire) != epoch;) {
     if (help()) {
-      spins = 0;
-    } else if (++spins > kSpins) {
-      std::this_thread::yield();
+      spin.reset();
     } else {
-      pause();
+      spin.pause();
     }
   }
 }
 
 void Lanes::fail(int launch, std::exception_ptr error) {
-  while (failure_lock_.test_and_set()) pause();
+  for (Spin spin; failure_lock_.test_and_set();) spin.pause();
   if (failed_launch_ < 0 || launch < failed_launch_) {  // the earliest in order, whatever the timing
     failed_launch_ = launch;
     failure_ = std::move(error);
@@ -114,15 +124,19 @@ void Lanes::walk(int lane) {
     done_[i].store(epoch, std::memory_order_release);
   }
   busy_.fetch_sub(1);
-  while (busy_.load() != 0) {
-    if (!help()) pause();
+  for (Spin spin; busy_.load() != 0;) {
+    if (help()) {
+      spin.reset();
+    } else {
+      spin.pause();
+    }
   }
 }
 
 void Lanes::worker(int lane) {
   std::uint32_t seen = 0;
   for (;;) {
-    for (int spins = 0; epoch_.load() == seen && spins < kSpins; ++spins) pause();
+    for (Spin spin; epoch_.load() == seen && !spin.is_long();) spin.pause();
     epoch_.wait(seen);
     if (stop_.load()) return;
     inside_.fetch_add(1);
@@ -148,7 +162,7 @@ void Lanes::run(Work& work) {
   epoch_.notify_all();
   walk(0);
   epoch_.fetch_add(1);
-  while (inside_.load() != 0) pause();
+  for (Spin spin; inside_.load() != 0;) spin.pause();
   if (failed_.load()) std::rethrow_exception(std::exchange(failure_, nullptr));
 }
 
