@@ -68,7 +68,7 @@ TEST(Ops, ValuesMatchReference) {
 }
 
 TEST(Ops, ValuesWithThreads) {
-  const Device three = cpu_device(3);
+  const Device three = cpu_device(3);  // more than most test machines have cores
   for (const int64_t size : {0, 17, 5000})
     for (const Case& c : all_cases(size)) expect_values(c, three);
 }

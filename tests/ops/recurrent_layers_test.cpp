@@ -49,8 +49,8 @@ const std::vector<Variant>& variants() {
          o.projection = 2, o.options.recurrent_dropout = 0.3f, o.options.zoneout_hidden = 0.3f, o.dropout = 0.2f;
        },
        true, true, false, true, true},
-      {"identity_start", [](Options& o) { o.identity_start = true, o.options.activation = Activation::relu; }, true,
-       false, false},
+      // Without ReLU: with biases of 0 it would meet its kink at exactly 0.
+      {"identity_start", [](Options& o) { o.identity_start = true; }, true, false, false},
       {"peephole", [](Options& o) { o.peephole = true; }, false, true, false},
       {"coupled", [](Options& o) { o.options.coupled_gates = true; }, false, true, false},
       {"coupled_peephole", [](Options& o) { o.peephole = o.options.coupled_gates = true; }, false, true, false},
@@ -219,8 +219,8 @@ TEST_P(RecurrentLayers, ValuesMatchReference) {
 }
 
 TEST_P(RecurrentLayers, ValuesWithThreads) {
-  const Device three = cpu_device(3);
-  for (const Case& c : cases_of(GetParam(), {4, 9, 5, 33})) expect_values(c, three);
+  const Device two = cpu_device(2);
+  for (const Case& c : cases_of(GetParam(), {4, 9, 5, 33})) expect_values(c, two);
 }
 
 TEST_P(RecurrentLayers, GradientsMatchCentralDifferences) {
