@@ -34,6 +34,9 @@ void check_options(op::Dims& dims, const RecurrentOptions& o, const RecurrentWei
   const std::string cell = to_string(o.cell);
   if (o.coupled_gates && o.cell != CellKind::lstm) dims.fail("coupled_gates", "is for lstm only, not for " + cell);
   if (w.peephole && unit_parameter_count(o.cell) == 0) dims.fail("peephole", "is not defined for cell " + cell);
+  if (w.projection && o.cell != CellKind::elman && o.cell != CellKind::lstm) {
+    dims.fail("projection", "is for elman and lstm, not for " + cell + ", which mixes h unit by unit");
+  }
   if (o.all_states && state_count(o.cell) == 1) dims.fail("all_states", "adds nothing: " + cell + " has h alone");
   if (o.projection_activation != Activation::linear && !w.projection) {
     dims.fail("projection_activation", "needs a projection weight");
@@ -49,6 +52,7 @@ RecurrentResult recurrent(Value x, const RecurrentOptions& o, const RecurrentWei
   if (!x) dims.fail("x", "is absent");
   if (!w.w_ih) dims.fail("w_ih", "is absent");
   if (!w.w_hh) dims.fail("w_hh", "is absent");
+  check_options(dims, o, w);
   dims.match_float("x", x.dtype());
   dims.match("x", x.shape(), "T N I");
   check(dims, x, w.w_ih, "w_ih", "G*H I", "H is the number of units");
@@ -64,7 +68,6 @@ RecurrentResult recurrent(Value x, const RecurrentOptions& o, const RecurrentWei
   check(dims, x, w.projection_bias, "projection_bias", "R");
   check_i32(dims, x, in.lengths, "lengths", "N");
   check_i32(dims, x, in.resets, "resets", "T N");
-  check_options(dims, o, w);
   const std::string width = w.projection ? "R" : "H";
   if (!in.initial.empty() && static_cast<int>(in.initial.size()) != states) {
     dims.fail("initial", "must hold " + std::to_string(states) + " states for " + to_string(o.cell) + ", got " +

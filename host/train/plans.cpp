@@ -1,11 +1,16 @@
 #include "train/plans.hpp"
 
+#include <algorithm>
+
 #include "seqgpu/error.hpp"
 
 namespace seqgpu::train {
 namespace {
 
 bool fits(const Plan& plan, const Batch& batch) {
+  const bool same_names = std::equal(plan.offered.begin(), plan.offered.end(), batch.begin(), batch.end(),
+                                     [](const std::string& name, const auto& item) { return name == item.first; });
+  if (!same_names) return false;
   for (const Plan::Input& input : plan.inputs) {
     const auto it = batch.find(input.name);
     if (it == batch.end() || it->second.dtype != input.dtype || !(it->second.shape == input.shape)) return false;
@@ -20,6 +25,7 @@ std::unique_ptr<Plan> Plans::make(const char* operation, const Batch& batch) {
   for (const auto& [name, tensor] : batch) graph.bind(name, tensor.shape);
   describe_(graph);
   auto plan = std::make_unique<Plan>();
+  for (const auto& [name, tensor] : batch) plan->offered.push_back(name);
   for (const auto& [name, id] : graph.data().inputs) {
     const Value value{&graph, id};
     const HostTensor& tensor = batch.at(name);

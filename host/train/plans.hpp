@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "schedule/program.hpp"
@@ -20,6 +21,7 @@ struct Plan {
     std::int64_t offset = -1;  // in the arena; -1: declared, but read by nobody
   };
   std::vector<Input> inputs;
+  std::vector<std::string> offered;  // names in the batch it was made for: a graph may ask which are there
   schedule::Program program;
   device::Work work;
 };

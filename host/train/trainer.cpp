@@ -5,6 +5,7 @@
 #include "graph/data.hpp"
 #include "schedule/program.hpp"
 #include "seqgpu/error.hpp"
+#include "seqgpu/ops.hpp"
 #include "train/optimizer_desc.hpp"
 #include "train/plans.hpp"
 
@@ -88,11 +89,14 @@ struct Trainer::Impl {
   train::ParameterStore& store() { return parameters.store(); }
 
   void describe(Graph& graph) {
-    const Value loss = build(graph);
+    Value loss = build(graph);
     if (!loss || loss.graph != &graph || loss.shape().rank() != 0) {
       throw Error(ErrorCode::invalid_argument, "Trainer", "build",
                   "must return a scalar of the graph it was given, the loss" +
                       (loss ? ", got " + to_string(loss.shape()) : std::string()));
+    }
+    if (graph.data().values[static_cast<std::size_t>(loss.id)].storage != Storage::arena) {
+      loss = affine(loss, 1.f);  // a parameter itself: keep what it was before the update
     }
     graph.output("loss", loss);
     graph::Data& data = graph.data();

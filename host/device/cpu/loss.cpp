@@ -28,6 +28,7 @@ bool is_valid(const std::int32_t* lengths, std::int64_t row, std::int64_t n) {
 /// Rows that count; refuses labels outside [0, K).
 template <class D>
 std::int64_t count_labels(const D& d, const std::int32_t* labels, const std::int32_t* lengths) {
+  check_lengths("cross_entropy", lengths, d.N, d.N ? d.rows / d.N : 0);
   std::int64_t count = 0;
   for (std::int64_t r = 0; r < d.rows; ++r) {
     if (!is_valid(lengths, r, d.N) || labels[r] == d.ignore_index) continue;
@@ -44,6 +45,7 @@ std::int64_t count_labels(const D& d, const std::int32_t* labels, const std::int
 
 template <class D>
 std::int64_t count_rows(const D& d, const std::int32_t* lengths) {
+  check_lengths("mean_squared_error", lengths, d.N, d.N ? d.rows / d.N : 0);
   std::int64_t rows = 0;
   for (std::int64_t r = 0; r < d.rows; ++r) rows += is_valid(lengths, r, d.N);
   return rows;

@@ -27,6 +27,15 @@ void check_ids(const std::int32_t* ids, std::int64_t count, std::int64_t vocabul
 
 }  // namespace
 
+void check_lengths(const char* operation, const std::int32_t* lengths, std::int64_t N, std::int64_t T) {
+  for (std::int64_t n = 0; lengths && n < N; ++n) {
+    if (lengths[n] < 0 || lengths[n] > T) {
+      throw Error(ErrorCode::invalid_argument, operation, "lengths[" + std::to_string(n) + "]",
+                  "must be in [0, T], got " + std::to_string(lengths[n]) + " with T=" + std::to_string(T));
+    }
+  }
+}
+
 template <class T>
 void compute(const op::FillDesc& d, const Arguments& a) {
   std::fill_n(out<T>(a, 0), d.count, static_cast<T>(d.value));
@@ -91,6 +100,7 @@ void compute(const op::WindowDesc& d, const Arguments& a) {
   const T* x = in<T>(a, 0);
   const auto* lengths = in<std::int32_t>(a, 1);
   T* y = out<T>(a, 0);
+  check_lengths("context_window", lengths, d.N, d.T);
   for (std::int64_t t = 0; t < d.T; ++t) {
     for (std::int64_t n = 0; n < d.N; ++n) {
       const std::int64_t length = lengths ? lengths[n] : d.T;

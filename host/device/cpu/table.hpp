@@ -49,6 +49,9 @@ T* out(const Arguments& a, int slot) {
   return static_cast<T*>(a.outputs[slot]);
 }
 
+/// @throws Error{invalid_argument} naming the first of lengths [N] outside [0, T]; absent ones pass
+void check_lengths(const char* operation, const std::int32_t* lengths, std::int64_t N, std::int64_t T);
+
 /// Elements per tile of elementwise work: fixed, so that results do not depend on the thread count.
 inline constexpr std::int64_t kTile = 16384;
 inline std::int64_t tiles_of(std::int64_t count) { return (count + kTile - 1) / kTile; }
