@@ -6,12 +6,19 @@
 #include <utility>
 #include <vector>
 
-#include "seqgpu/config.hpp"
+#include "config.hpp"
 
 namespace seqgpu::tool {
 
 // Each adds one subcommand, whose callback does the work and throws Error where it cannot.
 void add_demo(CLI::App& app);
+void add_train(CLI::App& app);
+void add_eval(CLI::App& app);
+void add_predict(CLI::App& app);
+void add_info(CLI::App& app);
+void add_doctor(CLI::App& app);
+/// @param command_line  stands at the top of the table
+void add_compare(CLI::App& app, const std::string& command_line);
 
 /// A flag for each field of Config, and --config for a file below them.
 class ConfigFlags {
@@ -20,6 +27,8 @@ class ConfigFlags {
   void add_to(CLI::App& command, const std::vector<std::string>& without = {});
   /// Defaults, then the file, then the flags that were given; checked.
   Config resolved() const;
+  /// Whether the field's flag was on the command line.
+  bool given(const std::string& name) const;
 
  private:
   std::shared_ptr<Config> given_ = std::make_shared<Config>();

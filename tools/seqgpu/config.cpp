@@ -1,4 +1,4 @@
-#include "seqgpu/config.hpp"
+#include "config.hpp"
 
 #include <fmt/format.h>
 #include <toml++/toml.h>

@@ -1,12 +1,12 @@
 #include <algorithm>
 
-#include "seqgpu/commands.hpp"
-#include "seqgpu/run_folder.hpp"
+#include "commands.hpp"
+#include "run_folder.hpp"
 
 namespace seqgpu::tool {
 
 void ConfigFlags::add_to(CLI::App& command, const std::vector<std::string>& without) {
-  command.add_option("--config", *file_, "TOML file with any of the options below; flags go before it");
+  command.add_option("--config", *file_, "TOML file with any of the options below; flags win over it");
   for (const Field& field : fields()) {
     if (std::find(without.begin(), without.end(), field.name) != without.end()) continue;
     std::string flag = std::string("--") + field.name;
@@ -33,6 +33,11 @@ Config ConfigFlags::resolved() const {
     std::visit([&config, this](auto member) { config.*member = (*given_).*member; }, field->member);
   }
   return resolve(config);
+}
+
+bool ConfigFlags::given(const std::string& name) const {
+  return std::any_of(options_.begin(), options_.end(),
+                     [&](const auto& entry) { return entry.first->name == name && entry.second->count() > 0; });
 }
 
 }  // namespace seqgpu::tool

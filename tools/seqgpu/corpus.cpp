@@ -1,4 +1,4 @@
-#include "seqgpu/corpus.hpp"
+#include "corpus.hpp"
 
 #include <fmt/format.h>
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "seqgpu/config.hpp"
+#include "config.hpp"
 #include "seqgpu/data/iob.hpp"
 #include "seqgpu/data/vocabulary.hpp"
 

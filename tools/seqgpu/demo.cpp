@@ -3,13 +3,13 @@
 #include <chrono>
 #include <utility>
 
-#include "seqgpu/commands.hpp"
+#include "commands.hpp"
+#include "progress.hpp"
+#include "report.hpp"
+#include "run_folder.hpp"
 #include "seqgpu/data/travel_corpus.hpp"
-#include "seqgpu/progress.hpp"
-#include "seqgpu/report.hpp"
-#include "seqgpu/run_folder.hpp"
-#include "seqgpu/tagger.hpp"
-#include "seqgpu/training.hpp"
+#include "tagger.hpp"
+#include "training.hpp"
 
 namespace seqgpu::tool {
 namespace {
@@ -25,7 +25,7 @@ Config demo_config(const RunFolder& folder, std::int64_t epochs) {
   config.embedding = 64;
   config.hidden = 64;
   config.epochs = epochs;
-  config.word_dropout = 0.1;
+  config.word_dropout = 0.2;
   return resolve(config);
 }
 
@@ -120,7 +120,7 @@ void add_demo(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("demo", "Generate a travel-booking corpus, train a tagger and show what it does");
   auto folder = std::make_shared<RunFolder>(RunFolder{"runs/demo"});
-  auto epochs = std::make_shared<std::int64_t>(6);
+  auto epochs = std::make_shared<std::int64_t>(20);
   auto threads = std::make_shared<std::int64_t>(0);
   command->add_option("--run", folder->path, "folder for the results")->capture_default_str();
   command->add_option("--epochs", *epochs, "passes over the training set")->capture_default_str();

@@ -2,8 +2,9 @@
 
 #include <cstdio>
 #include <exception>
+#include <string>
 
-#include "seqgpu/commands.hpp"
+#include "commands.hpp"
 #include "seqgpu/error.hpp"
 
 namespace {
@@ -29,7 +30,15 @@ int main(int argc, char** argv) {
   app.footer(
       "Exit codes: 0 done, 1 wrong usage, 2 bad input (a file's content or an option's value),\n"
       "3 a file could not be read or written, 4 anything else.");
+  std::string command_line = "seqgpu";
+  for (int i = 1; i < argc; ++i) command_line += std::string(" ") + argv[i];
   seqgpu::tool::add_demo(app);
+  seqgpu::tool::add_train(app);
+  seqgpu::tool::add_eval(app);
+  seqgpu::tool::add_predict(app);
+  seqgpu::tool::add_compare(app, command_line);
+  seqgpu::tool::add_info(app);
+  seqgpu::tool::add_doctor(app);
   try {
     app.parse(argc, argv);
     return 0;

@@ -1,4 +1,4 @@
-#include "seqgpu/report.hpp"
+#include "report.hpp"
 
 #include <fmt/format.h>
 

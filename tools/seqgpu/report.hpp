@@ -4,9 +4,9 @@
 #include <string_view>
 #include <vector>
 
-#include "seqgpu/corpus.hpp"
+#include "corpus.hpp"
 #include "seqgpu/data/conlleval.hpp"
-#include "seqgpu/training.hpp"
+#include "training.hpp"
 
 namespace seqgpu::tool {
 

@@ -1,4 +1,4 @@
-#include "seqgpu/run_folder.hpp"
+#include "run_folder.hpp"
 
 #include <filesystem>
 #include <fstream>

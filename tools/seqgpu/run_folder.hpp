@@ -3,7 +3,7 @@
 #include <memory>
 #include <string>
 
-#include "seqgpu/tagger.hpp"
+#include "tagger.hpp"
 
 namespace seqgpu::tool {
 

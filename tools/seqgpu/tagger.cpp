@@ -1,4 +1,4 @@
-#include "seqgpu/tagger.hpp"
+#include "tagger.hpp"
 
 #include <algorithm>
 #include <array>

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "seqgpu/config.hpp"
-#include "seqgpu/corpus.hpp"
+#include "config.hpp"
+#include "corpus.hpp"
 #include "seqgpu/data/batching.hpp"
 #include "seqgpu/seqgpu.hpp"
 

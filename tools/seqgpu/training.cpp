@@ -1,4 +1,4 @@
-#include "seqgpu/training.hpp"
+#include "training.hpp"
 
 #include <fmt/format.h>
 
@@ -8,9 +8,9 @@
 #include <optional>
 #include <utility>
 
+#include "progress.hpp"
 #include "seqgpu/checkpoint.hpp"
 #include "seqgpu/data/conlleval.hpp"
-#include "seqgpu/progress.hpp"
 
 namespace seqgpu::tool {
 namespace {

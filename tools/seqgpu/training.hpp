@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "seqgpu/corpus.hpp"
-#include "seqgpu/run_folder.hpp"
-#include "seqgpu/tagger.hpp"
+#include "corpus.hpp"
+#include "run_folder.hpp"
+#include "tagger.hpp"
 
 namespace seqgpu::tool {
 
