@@ -57,7 +57,7 @@ def torch_layer(cell, size, hidden, layers, directions, projection):
 def check(program, folder, case):
     cell, layers, directions, ragged, projection = case
     steps, batch, size, hidden = 7, 5, 6, 9
-    torch.manual_seed(hash((cell, layers, directions, ragged, projection)) % 1000)
+    torch.manual_seed(1)
     layer = torch_layer(cell, size, hidden, layers, directions, projection).double()
     x = torch.randn(steps, batch, size, dtype=torch.float64, requires_grad=True)
     dy = torch.randn(steps, batch, directions * (projection or hidden), dtype=torch.float64)
