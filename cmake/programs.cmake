@@ -4,14 +4,19 @@ if(SEQGPU_TOOL AND tool_sources)
   find_package(CLI11 2.1 REQUIRED)
   find_package(tomlplusplus 3.3 REQUIRED)
   find_package(fmt 9 REQUIRED)
-  add_executable(seqgpu_tool ${tool_sources})
+  # All but main.cpp is a library, so that tests reach it.
+  list(FILTER tool_sources EXCLUDE REGEX "/main\\.cpp$")
+  add_library(seqgpu_tool_parts STATIC ${tool_sources})
+  add_executable(seqgpu_tool ${PROJECT_SOURCE_DIR}/tools/seqgpu/main.cpp)
   set_target_properties(seqgpu_tool PROPERTIES OUTPUT_NAME seqgpu)
-  seqgpu_own(seqgpu_tool)
-  target_compile_options(seqgpu_tool PRIVATE -ffp-contract=off)
-  target_include_directories(seqgpu_tool PRIVATE ${PROJECT_SOURCE_DIR}/tools)
-  target_compile_definitions(seqgpu_tool PRIVATE SEQGPU_VERSION="${PROJECT_VERSION}")
-  target_link_libraries(seqgpu_tool PRIVATE seqgpu CLI11::CLI11 tomlplusplus::tomlplusplus fmt::fmt
-                                            nlohmann_json::nlohmann_json)
+  foreach(target IN ITEMS seqgpu_tool_parts seqgpu_tool)
+    seqgpu_own(${target})
+    target_compile_options(${target} PRIVATE -ffp-contract=off)
+    target_compile_definitions(${target} PRIVATE SEQGPU_VERSION="${PROJECT_VERSION}")
+  endforeach()
+  target_link_libraries(seqgpu_tool_parts PUBLIC seqgpu CLI11::CLI11 tomlplusplus::tomlplusplus fmt::fmt
+                                                 nlohmann_json::nlohmann_json)
+  target_link_libraries(seqgpu_tool PRIVATE seqgpu_tool_parts)
 endif()
 
 # Every examples/*.cpp is a program of its own, and a test.

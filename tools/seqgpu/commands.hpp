@@ -11,7 +11,8 @@
 namespace seqgpu::tool {
 
 // Each adds one subcommand, whose callback does the work and throws Error where it cannot.
-void add_demo(CLI::App& app);
+/// @param program  how this program was called, for the commands to try next
+void add_demo(CLI::App& app, const std::string& program);
 void add_train(CLI::App& app);
 void add_eval(CLI::App& app);
 void add_predict(CLI::App& app);

@@ -61,7 +61,7 @@ std::vector<LabelledSentence> show_minimal_pairs(Tagger& tagger) {
   return examples;
 }
 
-void run_demo(const RunFolder& folder, std::int64_t epochs, std::int64_t threads) {
+void run_demo(const RunFolder& folder, std::int64_t epochs, std::int64_t threads, const std::string& program) {
   const auto start = std::chrono::steady_clock::now();
   const Device device = threads > 0 ? cpu_device(static_cast<int>(threads)) : best_device();
   fmt::print(
@@ -108,15 +108,15 @@ void run_demo(const RunFolder& folder, std::int64_t epochs, std::int64_t threads
   write_text(folder.report(), report_html(report));
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   fmt::print(
-      "\nDone in {}. Open {} for curves and confusions.\nTry next:\n"
-      "  echo \"leave oslo for taipei on friday\" | seqgpu predict --run {}\n"
-      "  seqgpu train --train {} --dev {} --test {} --model gru --run runs/gru\n",
-      clock_text(seconds), folder.report(), folder.path, config.train, config.dev, config.test);
+      "\nDone in {0}. Open {1} for curves and confusions.\nTry next:\n"
+      "  echo \"leave oslo for taipei on friday\" | {2} predict --run {3}\n"
+      "  {2} train --train {3}/train.iob --dev {3}/dev.iob --test {3}/test.iob --model gru --run runs/gru\n",
+      clock_text(seconds), folder.report(), program, folder.path);
 }
 
 }  // namespace
 
-void add_demo(CLI::App& app) {
+void add_demo(CLI::App& app, const std::string& program) {
   CLI::App* command =
       app.add_subcommand("demo", "Generate a travel-booking corpus, train a tagger and show what it does");
   auto folder = std::make_shared<RunFolder>(RunFolder{"runs/demo"});
@@ -125,7 +125,7 @@ void add_demo(CLI::App& app) {
   command->add_option("--run", folder->path, "folder for the results")->capture_default_str();
   command->add_option("--epochs", *epochs, "passes over the training set")->capture_default_str();
   command->add_option("--threads", *threads, "0: all that the machine allows")->check(CLI::Range(0, 1024));
-  command->callback([=] { run_demo(*folder, *epochs, *threads); });
+  command->callback([=] { run_demo(*folder, *epochs, *threads, program); });
 }
 
 }  // namespace seqgpu::tool

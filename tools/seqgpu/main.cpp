@@ -32,7 +32,7 @@ int main(int argc, char** argv) {
       "3 a file could not be read or written, 4 anything else.");
   std::string command_line = "seqgpu";
   for (int i = 1; i < argc; ++i) command_line += std::string(" ") + argv[i];
-  seqgpu::tool::add_demo(app);
+  seqgpu::tool::add_demo(app, argc > 0 ? argv[0] : "seqgpu");
   seqgpu::tool::add_train(app);
   seqgpu::tool::add_eval(app);
   seqgpu::tool::add_predict(app);

@@ -1,0 +1,70 @@
+// The tool's configuration: file, defaults, checks, and what may change between two starts of a run.
+#include "tools/seqgpu/config.hpp"
+
+#include <gmock/gmock.h>
+
+#include "seqgpu/error.hpp"
+
+namespace seqgpu::tool {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+std::string error_of(const std::string& text) {
+  try {
+    resolve(parse_config(text, "run.toml"));
+  } catch (const Error& error) {
+    return std::string(to_string(error.code())) + " " + error.what();
+  }
+  return "none";
+}
+
+TEST(Config, TextGivesTheConfigBack) {
+  Config config;
+  config.train = "a \"quoted\" \\ name\n";
+  config.model = "jordan";
+  config.rate = 0.1 + 0.2;
+  config.lower_case = true;
+  config.seed = 9007199254740993;
+  EXPECT_EQ(to_toml(parse_config(to_toml(config), "text")), to_toml(config));
+  EXPECT_EQ(parse_config(to_toml(config), "text").train, config.train);
+  EXPECT_EQ(parse_config(to_toml(config), "text").rate, config.rate);
+}
+
+TEST(Config, EmptyTextIsDefaults) { EXPECT_EQ(to_toml(parse_config("", "text")), to_toml(Config{})); }
+
+TEST(Config, IntegerStandsForANumber) { EXPECT_EQ(parse_config("[training]\nrate = 1\n", "text").rate, 1.0); }
+
+TEST(Config, ContextIsThreeForTheWindowModelOnly) {
+  Config config;
+  EXPECT_EQ(resolve(config).context, 0);
+  config.model = "window";
+  EXPECT_EQ(resolve(config).context, 3);
+  config.context = 0;
+  EXPECT_EQ(resolve(config).context, 0);
+}
+
+TEST(Config, ErrorsNameThePlace) {
+  EXPECT_THAT(error_of("[network]\n\nhiden = 3\n"), HasSubstr("run.toml:3:network.hiden is not a known key"));
+  EXPECT_THAT(error_of("[data]\nhidden = 3\n"), HasSubstr("is not a known key"));
+  EXPECT_THAT(error_of("[network]\nhidden = \"x\"\n"), HasSubstr("must be a number"));
+  EXPECT_THAT(error_of("[network\n"), HasSubstr("invalid_file config: run.toml:1"));
+  EXPECT_THAT(error_of("hidden = 3\n"), HasSubstr("is not in a section"));
+  EXPECT_THAT(error_of("[network]\nmodel = \"transformer\"\n"), HasSubstr("bilstm, got \"transformer\""));
+  EXPECT_THAT(error_of("[network]\nhidden = 0\n"), HasSubstr("hidden must be 1 to 65536, got 0"));
+  EXPECT_THAT(error_of("[network]\ndropout = nan\n"), HasSubstr("dropout must be"));
+}
+
+TEST(Config, MoreEpochsMayFollowButNotAnotherModel) {
+  Config before, now;
+  now.epochs = 100;
+  now.checkpoint_every = 7;
+  EXPECT_THAT(differences(now, before), IsEmpty());
+  now.hidden = 64;
+  EXPECT_THAT(differences(now, before), ElementsAre("hidden: 64, was 100"));
+}
+
+}  // namespace
+}  // namespace seqgpu::tool

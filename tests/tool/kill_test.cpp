@@ -1,0 +1,129 @@
+// A training run killed with SIGKILL at any moment and started again ends with the bits of one that was not.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "seqgpu/checkpoint.hpp"
+#include "seqgpu/data/travel_corpus.hpp"
+#include "tools/seqgpu/run_folder.hpp"
+
+namespace seqgpu::tool {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr int kKills = 20;
+
+class KilledRun : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = (std::filesystem::temp_directory_path() / "seqgpu-kill-XXXXXX").string();
+    ASSERT_NE(mkdtemp(name.data()), nullptr);
+    folder_ = name;
+    const data::TravelCorpus corpus = data::travel_corpus(3, 200);
+    data::write_iob(folder_ + "/train.iob", corpus.train);
+    data::write_iob(folder_ + "/dev.iob", corpus.dev);
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  pid_t start(const std::string& run) const {
+    std::vector<std::string> words{SEQGPU_TOOL_FILE,
+                                   "train",
+                                   "--run",
+                                   folder_ + "/" + run,
+                                   "--train",
+                                   folder_ + "/train.iob",
+                                   "--dev",
+                                   folder_ + "/dev.iob",
+                                   "--embedding",
+                                   "12",
+                                   "--hidden",
+                                   "12",
+                                   "--trigrams",
+                                   "4",
+                                   "--epochs",
+                                   "4",
+                                   "--batch",
+                                   "8",
+                                   "--schedule",
+                                   "plateau",
+                                   "--schedule-patience",
+                                   "1",
+                                   "--checkpoint-every",
+                                   "7",
+                                   "--threads",
+                                   "2"};
+    std::vector<char*> arguments;
+    for (std::string& word : words) arguments.push_back(word.data());
+    arguments.push_back(nullptr);
+    const pid_t child = fork();
+    if (child == 0) {
+      const int nowhere = open("/dev/null", O_WRONLY);
+      dup2(nowhere, STDOUT_FILENO);
+      dup2(nowhere, STDERR_FILENO);
+      execv(arguments[0], arguments.data());
+      _exit(127);
+    }
+    return child;
+  }
+
+  // Whether the child was killed; false: it ended by itself, and well.
+  static bool kill_after(pid_t child, milliseconds delay) {
+    std::this_thread::sleep_for(delay);
+    kill(child, SIGKILL);
+    int status = 0;
+    EXPECT_EQ(waitpid(child, &status, 0), child);
+    if (WIFSIGNALED(status)) return true;
+    EXPECT_EQ(WEXITSTATUS(status), 0);
+    return false;
+  }
+
+  void run_to_end(const std::string& run) const {
+    int status = 0;
+    const pid_t child = start(run);
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFEXITED(status));
+    ASSERT_EQ(WEXITSTATUS(status), 0);
+  }
+
+  std::string model(const std::string& run) const { return read_text(folder_ + "/" + run + "/model.safetensors"); }
+
+  // The parameters of the last step, not only of the best epoch.
+  TensorMap last_parameters(const std::string& run) const {
+    return load_latest_checkpoint(folder_ + "/" + run + "/checkpoints").value().parameters;
+  }
+
+  std::string folder_;
+};
+
+TEST_F(KilledRun, EndsWithTheSameBits) {
+  const auto begin = Clock::now();
+  run_to_end("whole");
+  const auto whole = std::chrono::duration_cast<milliseconds>(Clock::now() - begin);
+  std::mt19937 random(20);
+  std::uniform_int_distribution<int> delay(0, static_cast<int>(whole.count()));
+
+  int kills = 0, runs = 0;
+  while (kills < kKills) {
+    const std::string run = "killed" + std::to_string(runs++);
+    while (kills < kKills && kill_after(start(run), milliseconds(delay(random)))) ++kills;
+    run_to_end(run);
+    EXPECT_TRUE(model(run) == model("whole")) << run << " after " << kills << " kills";
+    const TensorMap expected = last_parameters("whole"), found = last_parameters(run);
+    ASSERT_EQ(found.size(), expected.size());
+    for (const auto& [name, tensor] : expected) EXPECT_TRUE(found.at(name).bytes == tensor.bytes) << name;
+  }
+  RecordProperty("runs", runs);
+}
+
+}  // namespace
+}  // namespace seqgpu::tool
