@@ -154,6 +154,10 @@ void Parameters::set(const std::string& name, const HostTensor& value) {
                     to_string(value.dtype) + " " + to_string(value.shape));
   }
   const std::int64_t offset = store_->byte_offset(entry), bytes = store_->bytes(entry);
+  if (static_cast<std::int64_t>(value.bytes.size()) != bytes) {
+    throw Error(ErrorCode::invalid_argument, "Parameters::set", name,
+                "must hold " + std::to_string(bytes) + " bytes, got " + std::to_string(value.bytes.size()));
+  }
   if (store_->frozen) {
     store_->device.backend().upload(store_->buffer.data() + offset, value.bytes.data(), bytes);
   } else if (bytes > 0) {

@@ -71,6 +71,12 @@ void Plans::feed(const Plan& plan, const Batch& batch, const schedule::Bases& ba
   for (const Plan::Input& input : plan.inputs) {
     if (input.offset < 0) continue;
     const HostTensor& tensor = batch.find(input.name)->second;
+    const std::int64_t wanted = input.shape.elements() * static_cast<std::int64_t>(size_of(input.dtype));
+    if (static_cast<std::int64_t>(tensor.bytes.size()) != wanted) {
+      throw Error(ErrorCode::invalid_argument, "Batch", input.name,
+                  "must hold " + std::to_string(wanted) + " bytes for " + to_string(input.dtype) + " " +
+                      to_string(input.shape) + ", got " + std::to_string(tensor.bytes.size()));
+    }
     device_.backend().upload(bases.arena + input.offset, tensor.bytes.data(),
                              static_cast<std::int64_t>(tensor.bytes.size()));
   }

@@ -144,6 +144,9 @@ TEST(Messages, ParametersAndOptimizers) {
   expect_error("Parameters::set: w must be f32 [2, 3], got f64 [2, 3]", [&] {
     p.set("w", HostTensor(DType::f64, {2, 3}));
   });
+  HostTensor cut(DType::f32, {2});
+  cut.bytes.clear();
+  expect_error("Parameters::set: b must hold 8 bytes, got 0", [&] { p.set("b", cut); });
   TensorMap all = p.all();
   all.at("w").view<float>()[0] = 7;
   all.erase("b");
@@ -200,6 +203,11 @@ TEST(Messages, Batches) {
       trainer.step({{"ids", ids}, {"labels", labels}, {"lengths", i32({2}, {2, bad})}});
     });
   }
+  HostTensor cut = ids;  // its fields are public: shape and bytes may disagree
+  cut.bytes.resize(8);
+  expect_error("Batch: ids must hold 16 bytes for i32 [2, 2], got 8", [&] {
+    trainer.step({{"ids", cut}, {"labels", labels}});
+  });
   trainer.step({{"ids", ids}, {"labels", labels}});
   expect_error("Trainer::output: scores was not marked with Graph::output", [&] { trainer.output("scores"); });
   expect_error("Trainer::gradient: scores is no parameter; there are: table", [&] { trainer.gradient("scores"); });

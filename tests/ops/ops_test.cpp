@@ -92,6 +92,18 @@ TEST(Ops, GradientsMatchCentralDifferences) {
   EXPECT_GE(configurations, 300);
 }
 
+// The type that trains, at sizes where its SIMD paths and tiles begin and end.
+TEST(Ops, FloatGradientsMatchDouble) {
+  const Device one = cpu_device(1), two = cpu_device(2);
+  for (const int64_t size : {0, 1, 15, 16, 17, 31, 32, 33, 100, 5000}) {
+    for (const Case& c : all_cases(size)) {
+      // A weight's gradient sums over rows, of which there are at most 4 * size.
+      expect_float_gradients(c, one, c.terms + 4 * static_cast<double>(size));
+      if (size == 5000) expect_float_gradients(c, two, c.terms + 4 * static_cast<double>(size));
+    }
+  }
+}
+
 TEST(Ops, DropoutDrawsPhiloxMask) {
   for (const int threads : {1, 2, 4})
     for (const float rate : {0.f, 0.25f, 0.5f, 0.9f})

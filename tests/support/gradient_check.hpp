@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -123,33 +124,56 @@ inline void expect_values(const Case& c, const Device& device, bool training = f
   }
 }
 
-/// Compares every element of every gradient with (L(p + h) - L(p - h)) / 2h in f64, where the loss L weighs each
-/// element of each value by a fixed random number. @return elements compared
-inline std::int64_t expect_gradients(const Case& c, const Device& device) {
-  Parameters parameters(device, c.seed, DType::f64);
-  c.declare(parameters);
-  const std::vector<std::string> names = parameters.names();
-  std::vector<Shape> shapes;
-  {
+/// A Case under a loss that weighs each element of each value by a fixed random number.
+struct WeighedLoss {
+  Parameters parameters;
+  std::vector<std::string> names;  // of what to differentiate by
+  std::optional<Trainer> trainer;
+
+  WeighedLoss(const Case& c, const Device& device, DType dtype) : parameters(device, c.seed, dtype) {
+    c.declare(parameters);
+    names = parameters.names();
     Graph graph(true);
     for (const auto& [name, t] : c.batch) graph.bind(name, t.shape);
-    for (const Value& v : c.build({graph, parameters})) shapes.push_back(v.shape());
-  }
-  for (std::size_t i = 0; i < shapes.size(); ++i) {
-    const std::string name = "loss_weight" + std::to_string(i);
-    parameters.add(name, shapes[i], {});
-    parameters.set(name, tensor(DType::f64, shapes[i], random_vector(shapes[i].elements(), 100 + unsigned(i))));
-  }
-  Trainer trainer(device, parameters, Sgd{.rate = 0.f}, [&](Graph& graph) {
-    const Scope scope{graph, parameters};
-    const std::vector<Value> values = c.build(scope);
-    Value loss;
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      const Value part = reduce_all(mul(values[i], scope("loss_weight" + std::to_string(i))), Reduction::sum);
-      loss = loss ? add(loss, part) : part;
+    int count = 0;
+    for (const Value& v : c.build({graph, parameters})) {
+      const std::string name = "loss_weight" + std::to_string(count);
+      const Vector weights = random_vector(v.shape().elements(), 100 + static_cast<unsigned>(count++));
+      parameters.add(name, v.shape(), {});
+      parameters.set(name, tensor(dtype, v.shape(), weights));
     }
-    return loss;
-  });
+    trainer.emplace(device, parameters, Sgd{.rate = 0.f}, [this, build = c.build](Graph& g) {
+      const Scope scope{g, parameters};
+      const std::vector<Value> values = build(scope);
+      Value loss;
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        const Value part = reduce_all(mul(values[i], scope("loss_weight" + std::to_string(i))), Reduction::sum);
+        loss = loss ? add(loss, part) : part;
+      }
+      return loss;
+    });
+  }
+  WeighedLoss(const WeighedLoss&) = delete;
+  WeighedLoss& operator=(const WeighedLoss&) = delete;
+};
+
+/// f32 gradients against f64 ones. @param terms  roundings that add up in one element
+inline void expect_float_gradients(const Case& c, const Device& device, double terms) {
+  WeighedLoss wide(c, device, DType::f64), narrow(c, device, DType::f32);
+  wide.trainer->step(c.batch);
+  narrow.trainer->step(c.batch);
+  for (const std::string& name : wide.names) {
+    const Vector want = widen(wide.trainer->gradient(name)), got = widen(narrow.trainer->gradient(name));
+    EXPECT_LE(distance(got, want), 6e-8 * (16 + 2 * terms)) << c.name << ": f32 gradient by " << name;
+  }
+}
+
+/// Compares every element of every gradient with (L(p + h) - L(p - h)) / 2h in f64. @return elements compared
+inline std::int64_t expect_gradients(const Case& c, const Device& device) {
+  WeighedLoss weighed(c, device, DType::f64);
+  Parameters& parameters = weighed.parameters;
+  Trainer& trainer = *weighed.trainer;
+  const std::vector<std::string>& names = weighed.names;
   const TensorMap start = trainer.state();  // the same step, hence the same masks, for every evaluation
   const auto loss = [&] {
     trainer.restore(start);
