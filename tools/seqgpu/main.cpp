@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <exception>
 #include <string>
+#include <system_error>
 
 #include "commands.hpp"
 #include "seqgpu/error.hpp"
@@ -41,12 +42,17 @@ int main(int argc, char** argv) {
   seqgpu::tool::add_doctor(app);
   try {
     app.parse(argc, argv);
-    return 0;
+    if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return 0;
+    fmt::print(stderr, "seqgpu: stdout cannot be written\n");
+    return kIo;
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUsage;
   } catch (const seqgpu::Error& error) {
     fmt::print(stderr, "seqgpu: {}\n", error.what());
     return exit_code(error.code());
+  } catch (const std::system_error& error) {  // what fmt throws where it cannot print
+    fmt::print(stderr, "seqgpu: {}\n", error.what());
+    return kIo;
   } catch (const std::exception& error) {
     fmt::print(stderr, "seqgpu: {}\n", error.what());
     return kInternal;

@@ -14,7 +14,7 @@ constexpr const char* kStyle = R"(
 body { font: 15px/1.5 system-ui, sans-serif; color: #1d2530; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; margin-bottom: 0; } h2 { font-size: 1.1rem; margin-top: 2rem; }
 table { border-collapse: collapse; } th, td { padding: .2rem .8rem; border-bottom: 1px solid #dde2e8; text-align: right; }
-th:first-child, td:first-child, td.text { text-align: left; } tr.all td { font-weight: 600; border-bottom: none; }
+th:first-child, td:first-child, .text { text-align: left; } tr.all td { font-weight: 600; border-bottom: none; }
 mark { border-radius: .3rem; padding: .05rem .3rem; background: #dcebff; } mark.wrong { background: #ffdcd8; }
 mark small { color: #4d6a90; } mark.wrong small { color: #a04038; }
 svg { max-width: 100%; height: auto; } pre { background: #f4f6f8; padding: .8rem; overflow-x: auto; font-size: 13px; }
@@ -76,8 +76,9 @@ std::string confusions_html(const ReportData& data) {
   }
   if (rows.empty()) return "<h2>Confusions</h2>\n<p>None: every slot of the test set was found.</p>\n";
   return "<h2>Confusions</h2>\n<p class=\"note\">The most frequent first, each with one test sentence as the model "
-         "labelled it; wrong labels are red.</p>\n<table>\n<tr><th>slot</th><th>labelled as</th><th>times</th>"
-         "<th>example</th></tr>\n" +
+         "labelled it; wrong labels are red.</p>\n<table>\n<tr><th>slot</th><th class=\"text\">labelled "
+         "as</th><th>times</th>"
+         "<th class=\"text\">example</th></tr>\n" +
          rows + "</table>\n";
 }
 
@@ -126,7 +127,7 @@ std::string curve_svg(const std::string& title, const std::vector<double>& value
     const double value = low + (high - low) * i / 4;
     svg += fmt::format(
         "<line x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"#dde2e8\" /><text x=\"{}\" y=\"{:.1f}\" "
-        "text-anchor=\"end\">{:.4g}</text>\n",
+        "text-anchor=\"end\">{:.3g}</text>\n",
         kLeft, kLeft + kWidth, y_of(value), y_of(value), kLeft - 6, y_of(value) + 4, value);
   }
   const std::size_t stride = std::max<std::size_t>(1, (values.size() + 9) / 10);

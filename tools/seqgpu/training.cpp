@@ -117,7 +117,7 @@ class Run {
             config_.epochs,
             step_,
             mean_loss(),
-            result_.history.empty() ? -1 : result_.history.back().dev_f1,
+            result_.history.empty() || corpus_.dev.empty() ? -1 : result_.history.back().dev_f1,
             sequences_,
             skipped_};
   }
