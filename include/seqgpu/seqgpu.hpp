@@ -2,6 +2,12 @@
 
 // Everything a user may say.
 #include "seqgpu/cell.hpp"
+#include "seqgpu/checkpoint.hpp"
+#include "seqgpu/data/batching.hpp"
+#include "seqgpu/data/conlleval.hpp"
+#include "seqgpu/data/iob.hpp"
+#include "seqgpu/data/travel_corpus.hpp"
+#include "seqgpu/data/vocabulary.hpp"
 #include "seqgpu/device.hpp"
 #include "seqgpu/dtype.hpp"
 #include "seqgpu/error.hpp"
