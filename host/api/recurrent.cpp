@@ -83,6 +83,7 @@ RecurrentResult recurrent(Value x, const RecurrentOptions& o, const RecurrentWei
   d.cell = o.cell;
   d.direction = o.direction;
   d.dtype = x.dtype();
+  d.precision = o.precision;
   d.T = dims["T"];
   d.N = dims["N"];
   d.I = dims["I"];

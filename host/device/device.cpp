@@ -33,7 +33,7 @@ Device cpu_device(int threads) {
 
 Device best_device() {
   std::string why;
-  if (auto cuda = device::make_cuda_backend(why)) return Device(std::move(cuda));
+  if (auto cuda = device::make_cuda_backend({}, why)) return Device(std::move(cuda));
   return cpu_device();
 }
 
@@ -41,8 +41,12 @@ namespace device {
 
 Choice choose(const OpTable& table, const op::AnyDesc& desc) {
   Choice choice;
-  for (const Implementation& row : table[desc.index()]) {
-    const std::string reason = row.accepts ? row.accepts(desc) : std::string();
+  const std::vector<Implementation>& rows = table.rows[desc.index()];
+  const std::string& only = table.limits.only;
+  const bool asked = std::any_of(rows.begin(), rows.end(), [&](const Implementation& row) { return row.name == only; });
+  for (const Implementation& row : rows) {
+    if (asked && row.name != only) continue;
+    const std::string reason = row.accepts ? row.accepts(desc, table.limits) : std::string();
     if (reason.empty()) {
       choice.implementation = &row;
       return choice;

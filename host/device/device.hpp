@@ -14,17 +14,34 @@
 // A device as the scheduler sees it: memory, a table of implementations, and a way to run a list of launches.
 namespace seqgpu::device {
 
-/// One way to compute one operation.
+/// What a device can hold at once; all zero on the CPU.
+struct Limits {
+  int compute_capability = 0;  // 90 for 9.0
+  int multiprocessors = 0;
+  std::int64_t shared_bytes_per_block = 0;  // with the opt-in
+  std::int64_t registers_per_multiprocessor = 0;
+  int cluster_blocks = 0;  // the largest cluster; 0 where there are none
+  std::string only;        // tests: take the row of this name wherever an operation has one
+};
+
+/// One way to compute one operation. Each function is a pure one of the description and the limits.
 struct Implementation {
   const char* name;
-  std::string (*accepts)(const op::AnyDesc&);  // empty: yes; else the reason why not
-  std::size_t (*workspace_bytes)(const op::AnyDesc&);
-  std::size_t (*opaque_bytes)(const op::AnyDesc&);  // of the opaque output; null if there is none
+  std::string (*accepts)(const op::AnyDesc&, const Limits&);  // empty: yes; else the reason why not. Null: always
+  std::size_t (*workspace_bytes)(const op::AnyDesc&, const Limits&);
+  std::size_t (*opaque_bytes)(const op::AnyDesc&, const Limits&);  // of the opaque output; null if there is none
   void (*launch)(const op::AnyDesc&, const Arguments&);
 };
 
-/// Rows per operation, best first, indexed by AnyDesc's alternative.
-using OpTable = std::array<std::vector<Implementation>, std::variant_size_v<op::AnyDesc>>;
+struct OpTable {
+  std::array<std::vector<Implementation>, std::variant_size_v<op::AnyDesc>> rows;  // best first, by alternative
+  Limits limits;
+
+  template <class D>
+  std::vector<Implementation>& of() {
+    return rows[op::AnyDesc(D{}).index()];
+  }
+};
 
 struct Choice {
   const Implementation* implementation = nullptr;
@@ -97,7 +114,13 @@ class Buffer {
 
 /// The CPU; threads >= 1.
 std::shared_ptr<Backend> make_cpu_backend(int threads);
-/// The first GPU, or null with a reason in `why`.
-std::shared_ptr<Backend> make_cuda_backend(std::string& why);
+struct CudaOptions {
+  int device = 0;
+  int streams = 4;
+  bool graphs = true;  // capture a program at its first run, replay it from then on
+  std::string only;    // as in Limits
+};
+/// A GPU, or null with a reason of one line in `why`.
+std::shared_ptr<Backend> make_cuda_backend(const CudaOptions& options, std::string& why);
 
 }  // namespace seqgpu::device

@@ -26,7 +26,8 @@ struct Arguments {
   const void* const* inputs = nullptr;  // null where absent
   void* const* outputs = nullptr;       // null where nobody wants it
   void* workspace = nullptr;            // workspace_bytes(), 64-byte aligned, uninitialised
-  Parallel* parallel = nullptr;
+  Parallel* parallel = nullptr;         // CPU
+  void* queue = nullptr;                // CUDA: a cuda::Queue, the stream that the work goes to
 };
 
 }  // namespace seqgpu::device

@@ -13,6 +13,7 @@ struct RecurrentDesc {
   CellKind cell = CellKind::lstm;
   Direction direction = Direction::forward;
   DType dtype = DType::f32;
+  Precision precision = Precision::f32;
   std::int64_t T = 0, N = 0, I = 0, H = 0, R = 0;  // R: recurring width; H without a projection
   bool training = false;                           // keep the reserve for backward; draw masks
   Activation activation = Activation::tanh;

@@ -55,6 +55,15 @@ const char* to_string(Activation activation) {
 
 const char* to_string(Direction direction) { return direction == Direction::forward ? "forward" : "reverse"; }
 
+const char* to_string(Precision precision) {
+  switch (precision) {
+    case Precision::f32: return "f32";
+    case Precision::tf32: return "tf32";
+    case Precision::bf16: return "bf16";
+  }
+  return "?";
+}
+
 Shape::Shape(std::initializer_list<std::int64_t> extents) {
   for (const std::int64_t extent : extents) push_back(extent);
 }

@@ -28,11 +28,13 @@ void choose_all(Program& p, const device::OpTable& table, const std::vector<Plac
     device::Choice choice = device::choose(table, node.desc);
     step.implementation = choice.implementation;
     step.rejected = std::move(choice.rejected);
-    step.workspace_bytes = static_cast<std::int64_t>(step.implementation->workspace_bytes(node.desc));
+    step.workspace_bytes = static_cast<std::int64_t>(step.implementation->workspace_bytes(node.desc, table.limits));
     for (int& out : step.outputs) {
       if (out < 0) continue;
       const graph::ValueInfo& value = p.graph.values[at(out)];
-      if (value.opaque) p.bytes[at(out)] = static_cast<std::int64_t>(step.implementation->opaque_bytes(node.desc));
+      if (value.opaque) {
+        p.bytes[at(out)] = static_cast<std::int64_t>(step.implementation->opaque_bytes(node.desc, table.limits));
+      }
       if (value.storage == Storage::arena && !read[at(out)]) out = -1;
     }
     p.streams = std::max(p.streams, step.stream + 1);

@@ -16,28 +16,23 @@ void launch(const op::AnyDesc& any, const Arguments& a) {
   }
 }
 
-std::size_t none(const op::AnyDesc&) { return 0; }
+std::size_t none(const op::AnyDesc&, const Limits&) { return 0; }
 
 template <class D>
-constexpr std::size_t index_of() {
-  return op::AnyDesc(D{}).index();
+void add(OpTable& table, const char* name, std::size_t (*workspace)(const op::AnyDesc&, const Limits&) = none) {
+  table.of<D>().push_back({name, nullptr, workspace, nullptr, launch<D>});
 }
 
-template <class D>
-void add(OpTable& table, const char* name, std::size_t (*workspace)(const op::AnyDesc&) = none) {
-  table[index_of<D>()].push_back({name, nullptr, workspace, nullptr, launch<D>});
-}
-
-std::size_t matmul_workspace(const op::AnyDesc& any) {
+std::size_t matmul_workspace(const op::AnyDesc& any, const Limits&) {
   const auto& d = std::get<op::MatmulDesc>(any);
   return d.dtype == DType::f64 ? gemm_workspace<double>(d.m, d.n, d.k) : gemm_workspace<float>(d.m, d.n, d.k);
 }
 // One double per tile of 64 rows or kTile elements, and a little more for empty tensors.
-std::size_t row_sums(const op::AnyDesc& any) {
+std::size_t row_sums(const op::AnyDesc& any, const Limits&) {
   const auto& d = std::get<op::CrossEntropyDesc>(any);
   return static_cast<std::size_t>(d.rows / 64 + 1) * sizeof(double);
 }
-std::size_t norm_sums(const op::AnyDesc& any) {
+std::size_t norm_sums(const op::AnyDesc& any, const Limits&) {
   return static_cast<std::size_t>(tiles_of(std::get<op::GradientNormDesc>(any).count) + 1) * sizeof(double);
 }
 
@@ -68,18 +63,24 @@ OpTable make_table() {
   add<op::SquaredErrorBackwardDesc>(t, "rows");
   add<op::GradientNormDesc>(t, "one pass", norm_sums);
   add<op::OptimizerDesc>(t, "one fused pass");
-  t[index_of<op::RecurrentForwardDesc>()].push_back(
+  t.of<op::RecurrentForwardDesc>().push_back(
       {"packed scan", nullptr,
-       [](const op::AnyDesc& d) { return recurrent_forward_workspace(std::get<op::RecurrentForwardDesc>(d)); },
-       [](const op::AnyDesc& d) { return recurrent_reserve_bytes(std::get<op::RecurrentForwardDesc>(d)); },
+       [](const op::AnyDesc& d, const Limits&) {
+         return recurrent_forward_workspace(std::get<op::RecurrentForwardDesc>(d));
+       },
+       [](const op::AnyDesc& d, const Limits&) {
+         return recurrent_reserve_bytes(std::get<op::RecurrentForwardDesc>(d));
+       },
        [](const op::AnyDesc& d, const Arguments& a) { recurrent_forward(std::get<op::RecurrentForwardDesc>(d), a); }});
-  t[index_of<op::RecurrentBackwardDesc>()].push_back(
-      {"packed scan", nullptr,
-       [](const op::AnyDesc& d) { return recurrent_backward_workspace(std::get<op::RecurrentBackwardDesc>(d)); },
-       nullptr,
-       [](const op::AnyDesc& d, const Arguments& a) {
-         recurrent_backward(std::get<op::RecurrentBackwardDesc>(d), a);
-       }});
+  t.of<op::RecurrentBackwardDesc>().push_back({"packed scan", nullptr,
+                                               [](const op::AnyDesc& d, const Limits&) {
+                                                 return recurrent_backward_workspace(
+                                                     std::get<op::RecurrentBackwardDesc>(d));
+                                               },
+                                               nullptr,
+                                               [](const op::AnyDesc& d, const Arguments& a) {
+                                                 recurrent_backward(std::get<op::RecurrentBackwardDesc>(d), a);
+                                               }});
   return t;
 }
 
