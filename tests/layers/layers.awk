@@ -22,6 +22,9 @@ BEGIN {
   system_headers = "^(sys/[a-z]+|sched|unistd|pthread|fcntl|dirent|stdio|errno|immintrin)\\.h$"
   near_system = "^host/(device|io|data)/"
   foreign = "^(host/(io|device/cuda)|tools|benchmarks)/"
+  # device code may open the toolkit's headers, plain C++ beside it may not
+  device_code = "^kernels/(block|[a-z_]+)/[a-z0-9_]+\\.cuh?$"
+  device_headers = "^(cuda_[a-z0-9_]+|cooperative_groups)\\.h$"
 }
 
 function rule(layer, may, own) { ++rules; layers[rules] = layer; allowed[rules] = may; owns[rules] = own }
@@ -45,7 +48,8 @@ function refuse(file, line, why) { print file ":" line ": " why; bad = 1 }
   for (i = 1; i <= rules && file !~ layers[i]; ++i) {}
   if (i > rules) { refuse(file, line, "the table of layers does not know this folder"); next }
   if (quoted ~ /^</ && name !~ /^seqgpu\//) {
-    if (name !~ /[\/.]/ || file ~ foreign || (file ~ near_system && name ~ system_headers)) next
+    if (name !~ /[\/.]/ || file ~ foreign || (file ~ near_system && name ~ system_headers) ||
+        (file ~ device_code && name ~ device_headers)) next
     refuse(file, line, "only the standard library may be opened here, not " quoted)
     next
   }
