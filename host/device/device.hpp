@@ -117,8 +117,8 @@ std::shared_ptr<Backend> make_cpu_backend(int threads);
 struct CudaOptions {
   int device = 0;
   int streams = 4;
-  bool graphs = true;  // capture a program at its first run, replay it from then on
-  std::string only;    // as in Limits
+  bool graphs = true;     // capture a program at its first run, replay it from then on
+  std::string only = "";  // as in Limits
 };
 /// A GPU, or null with a reason of one line in `why`.
 std::shared_ptr<Backend> make_cuda_backend(const CudaOptions& options, std::string& why);

@@ -32,6 +32,7 @@ const std::array kFields{
     Field{"network", "layers", &Config::layers, "layers"},
     Field{"network", "activation", &Config::activation, "of Elman and Jordan units: tanh, sigmoid, relu or linear"},
     Field{"network", "jordan_activation", &Config::jordan_activation, "of what recurs in a Jordan network"},
+    Field{"network", "precision", &Config::precision, "of recurrent products on a GPU: f32, tf32 or bf16"},
     Field{"network", "input_dropout", &Config::input_dropout, "chance that an input element is dropped"},
     Field{"network", "dropout", &Config::dropout, "chance that a hidden output is dropped"},
     Field{"training", "epochs", &Config::epochs, "passes over the training set", kFree},
@@ -113,6 +114,7 @@ Config resolve(Config config) {
     refuse("model", fmt::format("must be one of {}, got \"{}\"", fmt::join(kModels, ", "), config.model));
   }
   if (config.context < 0) config.context = config.model == "window" ? 3 : 0;
+  check_choice("precision", config.precision, {"f32", "tf32", "bf16"});
   for (const auto* activation : {&config.activation, &config.jordan_activation}) {
     check_choice("activation", *activation, {"tanh", "sigmoid", "relu", "linear"});
   }

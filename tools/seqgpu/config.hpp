@@ -23,7 +23,7 @@ struct Config {
   std::int64_t context = -1;
   std::int64_t hidden = 100;
   std::int64_t layers = 1;
-  std::string activation = "tanh", jordan_activation = "sigmoid";
+  std::string activation = "tanh", jordan_activation = "sigmoid", precision = "f32";
   double input_dropout = 0.25, dropout = 0.25;
 
   std::int64_t epochs = 20, batch = 16, seed = 1;

@@ -17,6 +17,11 @@ Activation activation_named(const std::string& name) {
   return name == "relu" ? Activation::relu : Activation::linear;
 }
 
+Precision precision_named(const std::string& name) {
+  if (name == "bf16") return Precision::bf16;
+  return name == "tf32" ? Precision::tf32 : Precision::f32;
+}
+
 bool is_bidirectional(const std::string& model) { return model.rfind("bi", 0) == 0; }
 
 nn::RecurrentLayerOptions layer_options(const Config& config, std::int64_t input) {
@@ -26,6 +31,7 @@ nn::RecurrentLayerOptions layer_options(const Config& config, std::int64_t input
   options.layers = static_cast<int>(config.layers);
   options.bidirectional = is_bidirectional(config.model);
   options.dropout = static_cast<float>(config.dropout);
+  options.options.precision = precision_named(config.precision);
   if (config.model.ends_with("lstm")) {
     options.cell = CellKind::lstm;
     options.forget_bias = 1.f;
