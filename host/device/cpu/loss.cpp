@@ -1,11 +1,10 @@
 #include <algorithm>
 #include <cmath>
-#include <string>
 
 #include "device/cpu/dispatch.hpp"
 #include "device/cpu/instantiate.hpp"
 #include "device/cpu/table.hpp"
-#include "seqgpu/error.hpp"
+#include "device/input_errors.hpp"
 
 // Softmax, log-softmax and the losses. Row r of a ragged batch is step r / N of sequence r % N.
 namespace seqgpu::device::cpu {
@@ -33,10 +32,7 @@ std::int64_t count_labels(const D& d, const std::int32_t* labels, const std::int
   for (std::int64_t r = 0; r < d.rows; ++r) {
     if (!is_valid(lengths, r, d.N) || labels[r] == d.ignore_index) continue;
     if (labels[r] < 0 || labels[r] >= d.K) {
-      throw Error(ErrorCode::invalid_argument, "cross_entropy", "labels",
-                  "must be in [0, " + std::to_string(d.K) + ") or ignore_index " + std::to_string(d.ignore_index) +
-                      ", got " + std::to_string(labels[r]) + " at step " + std::to_string(d.N ? r / d.N : 0) +
-                      " of sequence " + std::to_string(d.N ? r % d.N : 0));
+      throw label_error(d.K, d.ignore_index, labels[r], r, d.N);
     }
     ++count;
   }

@@ -1,10 +1,9 @@
 #include "device/cpu/recurrent_plan.hpp"
 
 #include <algorithm>
-#include <string>
 
+#include "device/input_errors.hpp"
 #include "kernels/math/philox.hpp"
-#include "seqgpu/error.hpp"
 
 namespace seqgpu::device::cpu {
 
@@ -25,9 +24,7 @@ void Order::build(const std::int32_t* lengths) {
   std::fill(active, active + T + 1, 0);
   for (std::int64_t n = 0; n < N; ++n) {
     const std::int64_t l = length_of(n);
-    if (l < 0 || l > T)
-      throw Error(ErrorCode::invalid_argument, "recurrent", "lengths[" + std::to_string(n) + "]",
-                  "must be in [0, T], got " + std::to_string(l) + " with T=" + std::to_string(T));
+    if (l < 0 || l > T) throw length_error("recurrent", n, l, T);
     if (l > 0) ++active[l - 1];
   }
   for (std::int64_t s = T - 1; s > 0; --s) active[s - 1] += active[s];

@@ -1,10 +1,9 @@
 #include <algorithm>
 #include <cstring>
-#include <string>
 
 #include "device/cpu/instantiate.hpp"
 #include "device/cpu/table.hpp"
-#include "seqgpu/error.hpp"
+#include "device/input_errors.hpp"
 
 // Operations that move elements: fill, copy, rows of a table, concat, slice, context window.
 namespace seqgpu::device::cpu {
@@ -18,9 +17,7 @@ void copy(T* to, const T* from, std::int64_t count) {
 void check_ids(const std::int32_t* ids, std::int64_t count, std::int64_t vocabulary) {
   for (std::int64_t i = 0; i < count; ++i) {
     if (ids[i] < 0 || ids[i] >= vocabulary) {
-      throw Error(ErrorCode::invalid_argument, "embedding", "ids",
-                  "must be in [0, " + std::to_string(vocabulary) + "), got " + std::to_string(ids[i]) + " at element " +
-                      std::to_string(i) + "; map unknown words to a row of the table first");
+      throw id_error(vocabulary, ids[i], i);
     }
   }
 }
@@ -30,8 +27,7 @@ void check_ids(const std::int32_t* ids, std::int64_t count, std::int64_t vocabul
 void check_lengths(const char* operation, const std::int32_t* lengths, std::int64_t N, std::int64_t T) {
   for (std::int64_t n = 0; lengths && n < N; ++n) {
     if (lengths[n] < 0 || lengths[n] > T) {
-      throw Error(ErrorCode::invalid_argument, operation, "lengths[" + std::to_string(n) + "]",
-                  "must be in [0, T], got " + std::to_string(lengths[n]) + " with T=" + std::to_string(T));
+      throw length_error(operation, n, lengths[n], T);
     }
   }
 }
