@@ -194,6 +194,22 @@ class Backward {
     }
   }
 
+  void rule(const Node& n, const op::CtcForwardDesc& d) {
+    for (const std::size_t slot : {op::kCtcPerSequence, op::kCtcPosteriors, op::kCtcAlignment}) {
+      if (dy(n, slot) >= 0) {
+        throw Error(ErrorCode::unsupported, "gradients", "ctc_loss",
+                    "only the loss itself has a gradient; use CtcReduction::none for one loss a sequence");
+      }
+    }
+    op::CtcBackwardDesc back;
+    static_cast<op::CtcDesc&>(back) = d;
+    std::vector<int> inputs = n.inputs;
+    inputs.resize(op::kCtcBackwardInputs, -1);
+    inputs[op::kCtcReserve] = n.outputs[op::kCtcKept];
+    inputs[op::kCtcDLoss] = dy(n, op::kCtcLoss);
+    emit(back, std::move(inputs), n.inputs[op::kCtcX]);
+  }
+
   template <class D>
   void rule(const Node& n, const D&) {
     throw Error(ErrorCode::unsupported, "gradients", op::name_of(n.desc), "has no gradient rule");

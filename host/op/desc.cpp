@@ -32,7 +32,9 @@ constexpr std::array<const char*, std::variant_size_v<AnyDesc>> kNames = {"fill"
                                                                           "recurrent",
                                                                           "recurrent_backward",
                                                                           "gradient_norm",
-                                                                          "optimizer"};
+                                                                          "optimizer",
+                                                                          "ctc",
+                                                                          "ctc_backward"};
 
 double recurrent_cost(const RecurrentDesc& d) {
   return 2.0 * static_cast<double>(d.T) * static_cast<double>(d.N) * static_cast<double>(d.H) *
@@ -48,6 +50,8 @@ struct Cost {
   double operator()(const SoftmaxDesc& d) const { return 20.0 * static_cast<double>(d.rows * d.cols); }
   double operator()(const CrossEntropyDesc& d) const { return 20.0 * static_cast<double>(d.rows * d.K); }
   double operator()(const CrossEntropyBackwardDesc& d) const { return 20.0 * static_cast<double>(d.rows * d.K); }
+  double operator()(const CtcForwardDesc& d) const { return 20.0 * static_cast<double>(d.T * d.N * d.C); }
+  double operator()(const CtcBackwardDesc& d) const { return 20.0 * static_cast<double>(d.T * d.N * d.C); }
   template <class D>
   double operator()(const D& d) const {
     if constexpr (requires { d.width; }) return 1e3 + 4.0 * static_cast<double>(d.width);
@@ -66,7 +70,7 @@ bool in_place(const AnyDesc& desc) {
   return std::holds_alternative<BinaryDesc>(desc) || std::holds_alternative<AffineDesc>(desc) ||
          std::holds_alternative<ActivationDesc>(desc) || std::holds_alternative<ActivationBackwardDesc>(desc) ||
          std::holds_alternative<DropoutDesc>(desc) || std::holds_alternative<SoftmaxDesc>(desc) ||
-         std::holds_alternative<CrossEntropyBackwardDesc>(desc);
+         std::holds_alternative<CrossEntropyBackwardDesc>(desc) || std::holds_alternative<CtcBackwardDesc>(desc);
 }
 
 }  // namespace seqgpu::op

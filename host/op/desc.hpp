@@ -5,6 +5,7 @@
 #include <variant>
 #include <vector>
 
+#include "op/ctc_desc.hpp"
 #include "op/recurrent_desc.hpp"
 #include "seqgpu/cell.hpp"
 #include "seqgpu/dtype.hpp"
@@ -153,7 +154,7 @@ using AnyDesc =
                  ActivationBackwardDesc, ConcatDesc, SliceDesc, SliceBackwardDesc, WindowDesc, WindowBackwardDesc,
                  DropoutDesc, SoftmaxDesc, SoftmaxBackwardDesc, ReduceDesc, ReduceBackwardDesc, CrossEntropyDesc,
                  CrossEntropyBackwardDesc, SquaredErrorDesc, SquaredErrorBackwardDesc, RecurrentForwardDesc,
-                 RecurrentBackwardDesc, GradientNormDesc, OptimizerDesc>;
+                 RecurrentBackwardDesc, GradientNormDesc, OptimizerDesc, CtcForwardDesc, CtcBackwardDesc>;
 
 /// "matmul", "recurrent_backward", ...
 const char* name_of(const AnyDesc& desc);

@@ -3,6 +3,7 @@
 // Everything a user may say.
 #include "seqgpu/cell.hpp"
 #include "seqgpu/checkpoint.hpp"
+#include "seqgpu/ctc.hpp"
 #include "seqgpu/data/batching.hpp"
 #include "seqgpu/data/conlleval.hpp"
 #include "seqgpu/data/iob.hpp"
