@@ -1,6 +1,9 @@
 #include "device/device.hpp"
 
 #include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -11,6 +14,31 @@
 #endif
 
 namespace seqgpu {
+namespace {
+
+/// What SEQGPU_DEVICE names.
+Device asked_device(const std::string& name) {
+  const auto wrong = [&](ErrorCode code, const std::string& detail) {
+    return Error(code, "best_device", "SEQGPU_DEVICE", detail);
+  };
+  if (name == "cpu") return cpu_device();
+  constexpr std::string_view kPrefix = "cuda:";
+  int index = -1;
+  const char* const end = name.data() + name.size();
+  const bool is_cuda = name.starts_with(kPrefix);
+  const auto [stop, error] = std::from_chars(name.data() + (is_cuda ? kPrefix.size() : name.size()), end, index);
+  if (!is_cuda || error != std::errc() || stop != end || index < 0) {
+    throw wrong(ErrorCode::invalid_argument, "must be cpu or cuda:N with N of 0 or more, got '" + name + "'");
+  }
+  std::string why;
+  device::CudaOptions options;
+  options.device = index;
+  auto cuda = device::make_cuda_backend(options, why);
+  if (!cuda) throw wrong(ErrorCode::unsupported, "is " + name + ", but " + why);
+  return Device(std::move(cuda));
+}
+
+}  // namespace
 
 DeviceKind Device::kind() const { return backend_->kind(); }
 std::string Device::name() const { return backend_->name(); }
@@ -31,11 +59,29 @@ Device cpu_device(int threads) {
   return Device(device::make_cpu_backend(std::max(1, threads)));
 }
 
-Device best_device() {
+Device cuda_device(int index) {
+  if (index < 0) {
+    throw Error(ErrorCode::invalid_argument, "cuda_device", "index", "must be 0 or more, got " + std::to_string(index));
+  }
   std::string why;
-  if (auto cuda = device::make_cuda_backend({}, why)) return Device(std::move(cuda));
-  return cpu_device();
+  device::CudaOptions options;
+  options.device = index;
+  auto cuda = device::make_cuda_backend(options, why);
+  if (!cuda) throw Error(ErrorCode::unsupported, "cuda_device", "", why);
+  return Device(std::move(cuda));
 }
+
+DeviceChoice choose_device() {
+  const char* asked = std::getenv("SEQGPU_DEVICE");
+  if (asked && *asked) return {asked_device(asked), std::string("SEQGPU_DEVICE=") + asked};
+  std::string why;
+  if (auto cuda = device::make_cuda_backend({}, why)) return {Device(std::move(cuda)), "cuda:0 can be used"};
+  return {cpu_device(), why};
+}
+
+Device best_device() { return choose_device().device; }
+
+CudaInfo cuda_info() { return device::find_cuda(); }
 
 namespace device {
 

@@ -64,10 +64,19 @@ struct Launch {
 struct Work {
   std::vector<Launch> launches;  // in an order that respects `waits` and each stream's own order
   int streams = 1;
-  bool record = false;  // fill `timeline`
+  /// Small results, copied to the host when run() ends: cheaper than a download of each.
+  struct Fetch {
+    void* to = nullptr;
+    const void* from = nullptr;
+    std::int64_t bytes = 0;
+  };
+  std::vector<Fetch> fetches;
+  std::shared_ptr<void> replay;  // the device's: what it prepared for exactly these launches and fetches; reset it
+                                 // where they change
+  bool record = false;           // fill `timeline`
   struct Interval {
     double begin_us = 0, end_us = 0;
-    int thread = 0;
+    int thread = 0;  // or stream
   };
   std::vector<Interval> timeline;  // as long as launches
 };
@@ -88,8 +97,8 @@ class Backend {
   virtual void download(void* to, const void* from, std::int64_t bytes) const = 0;
   virtual void zero(void* to, std::int64_t bytes) = 0;
 
-  /// Runs all launches and waits for them. Allocates nothing. An exception of a launch is rethrown here, after which
-  /// the backend is usable again.
+  /// Runs all launches, waits for them and fills what is to be fetched. Allocates nothing once a Work has run twice. An
+  /// exception of a launch is rethrown here, after which the backend is usable again.
   virtual void run(Work& work) = 0;
 };
 
@@ -117,10 +126,12 @@ std::shared_ptr<Backend> make_cpu_backend(int threads);
 struct CudaOptions {
   int device = 0;
   int streams = 4;
-  bool graphs = true;     // capture a program at its first run, replay it from then on
+  bool graphs = true;     // capture a program at its second run, replay it from then on
+  bool marks = false;     // in graphs too, note which launches have ended: names the one that broke the device
   std::string only = "";  // as in Limits
 };
 /// A GPU, or null with a reason of one line in `why`.
 std::shared_ptr<Backend> make_cuda_backend(const CudaOptions& options, std::string& why);
+CudaInfo find_cuda();
 
 }  // namespace seqgpu::device

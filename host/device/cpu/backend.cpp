@@ -50,7 +50,10 @@ class CpuBackend final : public Backend {
   void zero(void* to, std::int64_t bytes) override {
     if (bytes > 0) std::memset(to, 0, static_cast<std::size_t>(bytes));
   }
-  void run(Work& work) override { lanes_.run(work); }
+  void run(Work& work) override {
+    lanes_.run(work);
+    for (const Work::Fetch& fetch : work.fetches) download(fetch.to, fetch.from, fetch.bytes);
+  }
 
  private:
   cpu::Lanes lanes_;

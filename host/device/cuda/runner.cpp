@@ -1,0 +1,192 @@
+#include "device/cuda/runner.hpp"
+
+#include <cstring>
+#include <utility>
+
+#include "device/cuda/check.hpp"
+#include "device/cuda/faults.hpp"
+#include "device/cuda/queue.hpp"
+
+namespace seqgpu::device::cuda {
+namespace {
+
+constexpr int kMaxStreams = 64;
+
+std::string launch_name(const Work& work, std::size_t i) {
+  const Launch& launch = work.launches[i];
+  return std::string(op::name_of(*launch.desc)) + " (" + launch.implementation->name + "), launch " +
+         std::to_string(i + 1) + " of " + std::to_string(work.launches.size());
+}
+
+}  // namespace
+
+/// Pinned words that the device writes.
+struct Runner::Page {
+  unsigned any_fault;
+  std::uint32_t ended[kMaxStreams];  // per stream: the number of the last launch that ended
+};
+
+/// Ends a capture that an exception interrupted, so that the streams are usable again.
+class Runner::Capture {
+ public:
+  explicit Capture(cudaStream_t stream) : stream_(stream) {
+    // Only this thread: others may use other devices meanwhile.
+    check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "starting a capture");
+  }
+  Capture(const Capture&) = delete;
+  Capture& operator=(const Capture&) = delete;
+  ~Capture() {
+    if (!stream_) return;
+    cudaGraph_t graph = nullptr;
+    static_cast<void>(cudaStreamEndCapture(stream_, &graph));
+    if (graph) static_cast<void>(cudaGraphDestroy(graph));
+    static_cast<void>(cudaGetLastError());
+  }
+  GraphRef end() {
+    cudaGraph_t graph = nullptr;
+    check(cudaStreamEndCapture(std::exchange(stream_, nullptr), &graph), "ending a capture");
+    return GraphRef(graph);
+  }
+
+ private:
+  cudaStream_t stream_;
+};
+
+Runner::Runner(Streams& streams, Staging& staging, const Limits& limits, Options options)
+    : streams_(streams),
+      staging_(staging),
+      limits_(limits),
+      options_(options),
+      page_(make_pinned_memory(sizeof(Page))) {
+  page() = {};
+}
+
+Runner::Page& Runner::page() const { return *static_cast<Page*>(page_.get()); }
+
+void Runner::start(const Work& work, const Replay& replay, std::size_t i) {
+  const Launch& launch = work.launches[i];
+  const int s = replay.stream_of(i);
+  Queue queue{streams_[s], streams_.blas(s), replay.faults(i), &limits_};
+  const Arguments arguments{launch.inputs.data(), const_cast<void* const*>(launch.outputs.data()), launch.workspace,
+                            nullptr, &queue};
+  try {
+    launch.implementation->launch(*launch.desc, arguments);
+  } catch (const kernels::CudaError& error) {
+    throw kernels::CudaError(error.code, launch_name(work, i) + ": " + error.what());
+  }
+}
+
+void Runner::enqueue(Work& work, const Replay& replay, Marks marks) {
+  const cudaStream_t main = streams_.main();
+  const auto record = [](cudaEvent_t event, cudaStream_t stream) {
+    check(cudaEventRecord(event, stream), "recording an event");
+  };
+  const auto wait = [](cudaStream_t stream, cudaEvent_t event) {
+    check(cudaStreamWaitEvent(stream, event, 0), "waiting for an event");
+  };
+  const bool timed = marks == Marks::launches_and_times;
+  if (timed) record(replay.origin(), main);
+  if (replay.streams().size() > 1) record(replay.started(), main);
+  for (const int s : replay.streams()) {
+    if (streams_[s] != main) wait(streams_[s], replay.started());
+  }
+  for (std::size_t i = 0; i < work.launches.size(); ++i) {
+    const Launch& launch = work.launches[i];
+    const int s = replay.stream_of(i);
+    const cudaStream_t stream = streams_[s];
+    for (const int other : launch.waits) {
+      const auto w = static_cast<std::size_t>(other);
+      if (replay.stream_of(w) != s) wait(stream, replay.done(w));
+    }
+    if (timed) record(replay.begin_of(i), stream);
+    start(work, replay, i);
+    if (timed) record(replay.end_of(i), stream);
+    if (marks != Marks::none) {
+      check(cudaMemcpyAsync(&page().ended[s], replay.number(i), sizeof(std::uint32_t), cudaMemcpyDeviceToHost, stream),
+            "noting the end of a launch");
+    }
+    if (replay.done(i)) record(replay.done(i), stream);
+  }
+  for (const int s : replay.streams()) {
+    if (streams_[s] == main) continue;
+    record(replay.joined(s), streams_[s]);
+    wait(main, replay.joined(s));
+  }
+  for (std::size_t i = 0; i < work.fetches.size(); ++i) {
+    check(cudaMemcpyAsync(replay.fetched(i), work.fetches[i].from, static_cast<std::size_t>(work.fetches[i].bytes),
+                          cudaMemcpyDeviceToHost, main),
+          "fetching a result");
+  }
+  check(cudaMemcpyAsync(&page().any_fault, replay.any_fault(), sizeof(unsigned), cudaMemcpyDeviceToHost, main),
+        "reading faults");
+}
+
+void Runner::capture(Work& work, Replay& replay) {
+  Capture capture(streams_.main());
+  enqueue(work, replay, options_.marks ? Marks::launches : Marks::none);
+  const GraphRef graph = capture.end();
+  cudaGraphExec_t exec = nullptr;
+  check(cudaGraphInstantiate(&exec, graph.get(), 0), "making a graph");
+  replay.graph = GraphExec(exec);
+}
+
+void Runner::run(Work& work) {
+  marked_ = false;
+  std::memset(page().ended, 0, sizeof page().ended);
+  try {
+    if (!work.replay) work.replay = std::make_shared<Replay>(work, streams_, staging_);
+    Replay& replay = *static_cast<Replay*>(work.replay.get());
+    if (work.record) replay.prepare_timing();
+    if (work.record || !options_.graphs || !replay.ran) {
+      marked_ = true;
+      enqueue(work, replay, work.record ? Marks::launches_and_times : Marks::launches);
+    } else {
+      if (!replay.graph) capture(work, replay);
+      marked_ = options_.marks;
+      check(cudaGraphLaunch(replay.graph.get(), streams_.main()), "launching a graph");
+    }
+    check(cudaStreamSynchronize(streams_.main()), "running a program");
+    finish(work, replay);
+  } catch (...) {
+    streams_.drain();
+    staging_.was_waited_for();
+    throw;
+  }
+}
+
+void Runner::finish(Work& work, Replay& replay) {
+  staging_.was_waited_for();
+  replay.ran = true;
+  if (page().any_fault != 0) {
+    const std::vector<kernels::Fault> faults = replay.read_faults(streams_.main());
+    replay.clear_faults(streams_.main());
+    throw input_error(work.launches, faults);
+  }
+  for (std::size_t i = 0; i < work.fetches.size(); ++i) {
+    std::memcpy(work.fetches[i].to, replay.fetched(i), static_cast<std::size_t>(work.fetches[i].bytes));
+  }
+  if (work.record) fill_timeline(work, replay);
+}
+
+void Runner::fill_timeline(Work& work, const Replay& replay) const {
+  const auto microseconds = [&](cudaEvent_t event) {
+    float milliseconds = 0;
+    check(cudaEventElapsedTime(&milliseconds, replay.origin(), event), "reading a timeline");
+    return 1e3 * static_cast<double>(milliseconds);
+  };
+  work.timeline.resize(work.launches.size());
+  for (std::size_t i = 0; i < work.launches.size(); ++i) {
+    work.timeline[i] = {microseconds(replay.begin_of(i)), microseconds(replay.end_of(i)), replay.stream_of(i)};
+  }
+}
+
+std::string Runner::unfinished(const Work& work) const {
+  if (!marked_ || !work.replay) return "";
+  const Replay& replay = *static_cast<const Replay*>(work.replay.get());
+  for (std::size_t i = 0; i < work.launches.size(); ++i) {
+    if (page().ended[replay.stream_of(i)] < i + 1) return launch_name(work, i);
+  }
+  return "";
+}
+
+}  // namespace seqgpu::device::cuda

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "device/cuda/resources.hpp"
+
+namespace seqgpu::device::cuda {
+
+/// The streams of a backend, each with a cuBLAS handle of its own. Stream 0 is the main one: copies go there, and a
+/// program starts and ends on it.
+class Streams {
+ public:
+  Streams(int count, std::size_t blas_workspace_bytes);
+
+  int size() const { return static_cast<int>(lanes_.size()); }
+  cudaStream_t main() const { return lanes_.front().stream.get(); }
+  cudaStream_t operator[](int i) const { return lanes_[static_cast<std::size_t>(i)].stream.get(); }
+
+  /// Starts cuBLAS for a stream; not while it is captured.
+  void prepare_blas(int i);
+  /// Null before prepare_blas.
+  cublasHandle_t blas(int i) const { return lanes_[static_cast<std::size_t>(i)].blas.get(); }
+
+  /// Waits for all, whatever they answer.
+  void drain() noexcept;
+
+ private:
+  struct Lane {
+    Stream stream;
+    DeviceMemory workspace;
+    BlasHandle blas;  // destroyed first
+  };
+  std::vector<Lane> lanes_;
+  std::size_t blas_workspace_bytes_;
+};
+
+/// Pinned memory for small copies to the device: they go without waiting for the stream, and the source may change at
+/// once. Empty again when the stream was waited for.
+class Staging {
+ public:
+  explicit Staging(std::size_t bytes) : memory_(make_pinned_memory(bytes)), bytes_(bytes) {}
+
+  void upload(void* to, const void* from, std::size_t bytes, cudaStream_t stream);
+  void was_waited_for() { used_ = 0; }
+
+ private:
+  PinnedMemory memory_;
+  std::size_t bytes_, used_ = 0;
+};
+
+}  // namespace seqgpu::device::cuda
