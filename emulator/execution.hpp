@@ -56,12 +56,14 @@ struct Allocation {
 };
 Allocation dev_find(const void* p);
 
-/// Check mode's view of a range (nothing in other modes): marks it readable and writable but uninitialised (live), or
-/// out of bounds; marks bytes written by the host (a copy, a memset) as initialised; drops a pooled block's history.
-void dev_range(void* p, std::size_t bytes, bool live);
+/// What check mode knows of device memory; nothing happens in other modes. dev_range puts a range in bounds (then it is
+/// uninitialised) or out of bounds; dev_init: the host wrote these bytes; dev_copied: the host copied them, so they are
+/// as initialised as the source was, where that is device memory.
+void dev_range(const void* p, std::size_t bytes, bool live);
 void dev_init(const void* p, std::size_t bytes);
+void dev_copied(const void* to, const void* from, std::size_t bytes);
 
-/// Host memory that kernels may read besides the arguments of the launch: __constant__ tables need no such call.
+/// Host memory that kernels may read in addition to their arguments. Globals (__constant__) need no such call.
 void args_range(const void* p, std::size_t bytes);
 
 enum class Order { forward, reverse, random };
@@ -74,8 +76,9 @@ struct Options {
   bool quiet = false;            // do not print faults to stderr
   bool strict = true;            // barriers of one scope must be the same source line, and no thread may have left
   unsigned resident = 0;         // clusters alive at once in a normal launch; 0: 1, or 2 in random order
-  std::uint64_t spin_limit = 20'000'000;  // steps of atomics and waits alone that count as a livelock
-  bool lazy_streams = true;               // streams run only when the host synchronises (runtime.cpp)
+  std::uint64_t spin_limit = 20'000'000;       // steps of atomics and waits alone that count as a livelock
+  std::uint64_t switch_limit = 1'000'000'000;  // switches of one grid that count as a livelock
+  bool lazy_streams = true;                    // streams run only when the host synchronises (runtime.cpp)
 };
 Options& options();
 
