@@ -3,19 +3,36 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <map>
+#include <string_view>
 
 #include "emulator/graph.hpp"
 #include "emulator/runtime.hpp"
 
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
+
 namespace emulator {
 namespace {
+
+constexpr std::size_t kQuarantineBytes = std::size_t{16} << 20;
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kAddressSanitizer = true;
+#else
+constexpr bool kAddressSanitizer = false;
+#endif
 
 using Ranges = std::map<const char*, std::size_t>;  // start -> bytes
 
 struct Memory {
   Ranges device, pinned;
-  Ranges released;  // freed device memory that has not been handed out again
+  // Freed device memory, kept from reuse for a while so that a stale pointer is known as such. The other builds do so
+  // themselves: check mode never hands memory out again, AddressSanitizer has a quarantine.
+  Ranges released;
+  std::deque<const char*> quarantine;
+  std::size_t quarantine_bytes = 0;
   std::size_t device_bytes = 0, pinned_bytes = 0, peak = 0;
 };
 
@@ -32,12 +49,6 @@ Ranges::const_iterator find(const Ranges& ranges, const void* p) {
   return static_cast<const char*>(p) < range->first + std::max<std::size_t>(range->second, 1) ? range : ranges.end();
 }
 
-void erase_overlapping(Ranges& ranges, const char* start, std::size_t bytes) {
-  auto range = ranges.lower_bound(start);
-  if (range != ranges.begin() && std::prev(range)->first + std::prev(range)->second > start) --range;
-  while (range != ranges.end() && range->first < start + bytes) range = ranges.erase(range);
-}
-
 cudaError_t allocate_pinned(void** handle, std::size_t bytes) {
   if (handle == nullptr) return cudaErrorInvalidValue;
   *handle = nullptr;
@@ -52,11 +63,37 @@ cudaError_t allocate_pinned(void** handle, std::size_t bytes) {
   return cudaSuccess;
 }
 
+void leave_quarantine() {
+  const char* oldest = memory().quarantine.front();
+  memory().quarantine.pop_front();
+  memory().quarantine_bytes -= memory().released[oldest];
+  memory().released.erase(oldest);
+  dev_free(const_cast<char*>(oldest));
+}
+
 void release_device(Ranges::const_iterator range) {
-  memory().device_bytes -= range->second;
-  memory().released[range->first] = range->second;
-  dev_free(const_cast<char*>(range->first));
+  const auto [start, bytes] = *range;
+  memory().device_bytes -= bytes;
   memory().device.erase(range);
+  char* const p = const_cast<char*>(start);
+  if (std::string_view(mode()) == "fast") {
+    std::memset(p, 0xFF, bytes);
+    memory().quarantine.push_back(start);
+    memory().quarantine_bytes += bytes;
+    memory().released[start] = bytes;
+    while (memory().quarantine_bytes > kQuarantineBytes) leave_quarantine();
+  } else {
+    dev_free(p);
+    if (!kAddressSanitizer) memory().released[start] = bytes;
+  }
+}
+
+bool is_released(const void* p) {
+#if defined(__SANITIZE_ADDRESS__)
+  return __asan_address_is_poisoned(p) != 0;
+#else
+  return find(memory().released, p) != memory().released.end();
+#endif
 }
 
 void release_pinned(Ranges::const_iterator range) {
@@ -70,7 +107,7 @@ void release_pinned(Ranges::const_iterator range) {
 Place place_of(const void* p) {
   if (find(memory().device, p) != memory().device.end()) return Place::device;
   if (find(memory().pinned, p) != memory().pinned.end()) return Place::pinned;
-  return find(memory().released, p) != memory().released.end() ? Place::released : Place::pageable;
+  return is_released(p) ? Place::released : Place::pageable;
 }
 
 bool device_range(const void* p, std::size_t bytes) {
@@ -126,7 +163,6 @@ cudaError_t cudaMalloc(void** devPtr, std::size_t size) {
     if (size > limit - std::min(limit, memory().device_bytes)) return cudaErrorMemoryAllocation;
     void* p = dev_alloc(size);
     if (p == nullptr) return cudaErrorMemoryAllocation;
-    erase_overlapping(memory().released, static_cast<char*>(p), size);
     memory().device[static_cast<char*>(p)] = size;
     memory().device_bytes += size;
     memory().peak = std::max(memory().peak, memory().device_bytes);

@@ -39,7 +39,7 @@ cudaError_t check(Copy& copy) {
 
 cudaError_t move_bytes(void* to, const void* from, std::size_t bytes) {
   std::memmove(to, from, bytes);
-  if (is_device(place_of(to))) dev_init(to, bytes);
+  if (is_device(place_of(to))) dev_copied(to, from, bytes);
   return cudaSuccess;
 }
 
