@@ -20,7 +20,7 @@ struct ScanStrategy {
   const char* name;
   /// Empty: yes; else the reason why not, such as "H 2000 > 1024".
   std::string (*accepts)(const op::RecurrentDesc&, Pass, const Limits&);
-  /// Of the memory that forward or backward get; uninitialised, 256-byte aligned.
+  /// Of the memory that forward or backward get; uninitialised, 64-byte aligned.
   std::size_t (*workspace_bytes)(const op::RecurrentDesc&, Pass, const Limits&);
   /// Both enqueue only: no synchronisation, no allocation, legal while a stream is captured.
   void (*forward)(const kernels::ScanForward&, void* workspace, const Queue&);

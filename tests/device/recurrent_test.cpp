@@ -1,0 +1,152 @@
+#include <gtest/gtest.h>
+
+#include <tuple>
+
+#include "seqgpu/error.hpp"
+#include "tests/device/recurrent_cases.hpp"
+
+// Every strategy of the device under test: values against tests/reference in double, gradients against the CPU in f64,
+// which central differences hold.
+namespace seqgpu {
+namespace {
+
+using namespace recurrent_cases;
+
+/// Of every device; those that the device under test lacks are skipped.
+constexpr const char* kStrategies[] = {"packed scan", "stepwise"};
+
+std::shared_ptr<device::Backend> device_under_test() {
+  static const Device device = best_device();
+  return device.share();
+}
+std::shared_ptr<device::Backend> cpu() {
+  static const Device device = cpu_device(1);
+  return device.share();
+}
+
+void expect_near(const Vector& got, const Vector& want, double tolerance, const std::string& what) {
+  EXPECT_LE(distance(got, want), tolerance) << what;
+}
+
+using Parameters = std::tuple<const char*, CellKind, Direction>;
+
+class RecurrentStrategy : public testing::TestWithParam<Parameters> {
+ protected:
+  void SetUp() override {
+    const Layer any = make_layer(CellKind::lstm, Direction::forward, variants()[0], sizes()[0]);
+    const std::string why = Run<float>(device_under_test(), strategy(), any, true).refusal();
+    if (why.find("has no row") != std::string::npos) GTEST_SKIP() << why;
+  }
+  std::string strategy() const { return std::get<0>(GetParam()); }
+
+  /// Visits the layers of the table that the strategy takes. The one that takes all must not refuse any.
+  void for_each_layer(bool training, const std::function<void(const Layer&)>& visit) const {
+    int taken = 0;
+    for (const Layer& layer : layers_of(std::get<1>(GetParam()), std::get<2>(GetParam()))) {
+      const std::string why = Run<float>(device_under_test(), strategy(), layer, training).refusal();
+      if (strategy() == "stepwise") EXPECT_EQ(why, "") << layer.name;
+      if (!why.empty()) continue;
+      ++taken;
+      visit(layer);
+    }
+    RecordProperty("layers", taken);
+    if (taken == 0) GTEST_SKIP() << strategy() << " takes none of these layers";
+  }
+};
+
+TEST_P(RecurrentStrategy, ValuesMatchReference) {
+  for (const bool training : {false, true})
+    for_each_layer(training, [&](const Layer& l) {
+      const Result got = Run<float>(device_under_test(), strategy(), l, training).forward();
+      const auto want = expected(l, training);
+      const std::string name = l.name + (training ? " training" : "");
+      const double bound = tolerance(l.desc, false);
+      expect_near(got.y, want.y, bound, name + " y");
+      expect_near(got.final[0], want.final[0], bound, name + " final h");
+      if (state_count(l.desc.cell) == 1) return;
+      expect_near(got.final[1], want.final[1], bound, name + " final c");
+      expect_near(got.states[1], want.states, bound, name + " states");
+    });
+}
+
+TEST_P(RecurrentStrategy, GradientsMatchDouble) {
+  for_each_layer(true, [&](const Layer& l) {
+    Run<double> exact(cpu(), "packed scan", l, true);
+    Run<float> run(device_under_test(), strategy(), l, true);
+    Result want = exact.forward(), got = run.forward();
+    exact.backward(want);
+    run.backward(got);
+    for (int g = 0; g < op::kBackwardOutputs; ++g)
+      expect_near(got.gradient[g], want.gradient[g], tolerance(l.desc, true),
+                  l.name + " gradient " + std::to_string(g));
+  });
+}
+
+TEST_P(RecurrentStrategy, RepeatsItsBits) {
+  for_each_layer(true, [&](const Layer& l) {
+    if (l.desc.H > 33 || l.desc.T * l.desc.N > 200) return;
+    Run<float> first(device_under_test(), strategy(), l, true), second(device_under_test(), strategy(), l, true);
+    Result a = first.forward(), b = second.forward();
+    first.backward(a);
+    second.backward(b);
+    EXPECT_EQ(a.y, b.y) << l.name;
+    for (int g = 0; g < op::kBackwardOutputs; ++g) EXPECT_EQ(a.gradient[g], b.gradient[g]) << l.name << " " << g;
+  });
+}
+
+TEST_P(RecurrentStrategy, ComputesOnlyWhatIsWanted) {
+  for_each_layer(true, [&](const Layer& l) {
+    if (l.desc.H > 33 || l.desc.T * l.desc.N > 200) return;
+    Run<float> run(device_under_test(), strategy(), l, true);
+    Result all = run.forward();
+    Result even = all, odd = all;
+    run.backward(all);
+    run.backward(even, [](int g) { return g % 2 == 0; });
+    run.backward(odd, [](int g) { return g % 2 == 1; });
+    for (int g = 0; g < op::kBackwardOutputs; ++g) {
+      EXPECT_EQ((g % 2 == 0 ? even : odd).gradient[g], all.gradient[g]) << l.name << " " << g;
+      EXPECT_TRUE((g % 2 == 0 ? odd : even).gradient[g].empty());
+    }
+  });
+}
+
+std::string name_of(const testing::TestParamInfo<Parameters>& info) {
+  std::string name = std::string(std::get<0>(info.param)) + "_" + to_string(std::get<1>(info.param)) + "_" +
+                     to_string(std::get<2>(info.param));
+  for (char& c : name)
+    if (c == ' ' || c == '-') c = '_';
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, RecurrentStrategy,
+                         testing::Combine(testing::ValuesIn(kStrategies), testing::ValuesIn(kCells),
+                                          testing::Values(Direction::forward, Direction::reverse)),
+                         name_of);
+
+TEST(RecurrentOnDevice, NamesTheSequenceOfABadLength) {
+  for (const std::string strategy : kStrategies) {
+    for (const int bad : {-1, 3, 1 << 30}) {
+      Layer l = make_layer(CellKind::gru, Direction::reverse, variants()[1], {2, 9, 3, 31});
+      l.lengths[5] = bad;
+      Run<float> run(device_under_test(), strategy, l, true);
+      if (run.refusal().find("has no row") != std::string::npos) continue;
+      try {
+        run.forward();
+        FAIL() << strategy << " took a length of " << bad;
+      } catch (const Error& e) {
+        EXPECT_EQ(e.code(), ErrorCode::invalid_argument);
+        EXPECT_EQ(std::string(e.what()),
+                  "recurrent: lengths[5] must be in [0, T], got " + std::to_string(bad) + " with T=2");
+      }
+    }
+  }
+}
+
+TEST(RecurrentOnDevice, LeavesDoubleToTheCpu) {
+  if (device_under_test()->kind() != DeviceKind::cuda) GTEST_SKIP() << "the CPU computes f64";
+  const Layer l = make_layer(CellKind::lstm, Direction::forward, variants()[0], {2, 1, 3, 1});
+  EXPECT_EQ(Run<double>(device_under_test(), "stepwise", l, false).refusal(), "f64 runs on the CPU only");
+}
+
+}  // namespace
+}  // namespace seqgpu
