@@ -27,7 +27,8 @@ struct ScanStrategy {
   void (*backward)(const kernels::ScanBackward&, void* workspace, const Queue&);
 };
 
-extern const ScanStrategy kStepwise;  // recurrent_stepwise.cpp; accepts everything
+extern const ScanStrategy kGridPersistent;  // recurrent_grid.cpp
+extern const ScanStrategy kStepwise;        // recurrent_stepwise.cpp; accepts everything
 
 /// Rows for RecurrentForwardDesc and RecurrentBackwardDesc, one for each strategy, best first.
 void add_recurrent(OpTable& table);
