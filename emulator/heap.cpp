@@ -19,9 +19,25 @@ namespace {
 
 constexpr std::size_t kAlignment = 256;  // as cudaMalloc
 
-std::map<const char*, std::size_t>& allocations() {
-  static auto* live = new std::map<const char*, std::size_t>;
+using Allocations = std::map<const char*, std::size_t>;
+
+Allocations& allocations() {
+  static auto* live = new Allocations;
   return *live;
+}
+
+// Check mode never uses an address again, so it can name freed memory.
+Allocations& freed() {
+  static auto* gone = new Allocations;
+  return *gone;
+}
+
+// The last allocation that begins at or below p.
+Allocation below(const Allocations& list, const char* p) {
+  auto after = list.upper_bound(p);
+  if (after == list.begin()) return {};
+  --after;
+  return {const_cast<char*>(after->first), after->second};
 }
 
 }  // namespace
@@ -56,21 +72,26 @@ bool dev_free(void* base) {
   const auto found = allocations().find(static_cast<char*>(base));
   if (found == allocations().end()) return false;
   dev_range(base, found->second, false);
-  if constexpr (kCheck)
-    shadow::discard(base, found->second);  // the addresses are never used again, so a stale pointer stays wrong
-  else
+  if constexpr (kCheck) {
+    shadow::discard(base, found->second);
+    freed()[found->first] = found->second;
+  } else {
     std::free(base);
+  }
   allocations().erase(found);
   return true;
 }
 
 Allocation dev_find(const void* p) {
   const char* byte = static_cast<const char*>(p);
-  auto after = allocations().upper_bound(byte);
-  if (after == allocations().begin()) return {};
-  --after;
-  if (byte >= after->first + after->second) return {};
-  return {const_cast<char*>(after->first), after->second};
+  const Allocation found = below(allocations(), byte);
+  return found.base && byte < static_cast<char*>(found.base) + found.bytes ? found : Allocation{};
+}
+
+Allocation heap_find_near(const void* p) {
+  const char* byte = static_cast<const char*>(p);
+  const Allocation live = below(allocations(), byte), gone = below(freed(), byte);
+  return live.base >= gone.base ? live : gone;
 }
 
 #if !SEQGPU_EMULATOR_CHECK
