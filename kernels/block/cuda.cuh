@@ -3,9 +3,10 @@
 #include <cuda_runtime.h>
 
 #include <cstddef>
-#include <stdexcept>
 #include <string>
 #include <type_traits>
+
+#include "kernels/block/error.hpp"
 
 // What CUDA sources need to compile with nvcc and, against emulator/include, with a C++ compiler: launches, shared
 // memory, errors. This file and ptx.cuh are the only ones that ask which of the two it is. Not used, because a C++
@@ -21,12 +22,6 @@ struct Place {
   __host__ __device__ static constexpr Place current() { return {}; }
 };
 #endif
-
-/// A CUDA call that failed. host/device/cuda turns it into seqgpu::Error.
-struct CudaError : std::runtime_error {
-  CudaError(cudaError_t code_, const std::string& text) : std::runtime_error(text), code(code_) {}
-  cudaError_t code;
-};
 
 /// @throws CudaError naming `what` unless the call succeeded
 inline void check(cudaError_t code, const char* what) {
