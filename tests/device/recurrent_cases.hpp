@@ -157,10 +157,10 @@ inline double loss_weight(int kind, std::size_t i) { return std::sin(1.3 * stati
 
 /// Runs a layer through one implementation of a device.
 template <class Real>
-class Run {
+class LayerRun {
  public:
-  /// @param row  of the device's table, by name; null where the device has none
-  Run(std::shared_ptr<device::Backend> backend, const std::string& row, const Layer& layer, bool training)
+  /// @param row  of the device's table, by name; empty: the one that the device chooses
+  LayerRun(std::shared_ptr<device::Backend> backend, const std::string& row, const Layer& layer, bool training)
       : backend_(std::move(backend)), row_(row), layer_(layer), forward_(layer.desc) {
     forward_.dtype = dtype_of<Real>;
     forward_.training = training;
@@ -239,6 +239,7 @@ class Run {
   }
 
   const device::Implementation* find(const op::AnyDesc& desc) const {
+    if (row_.empty()) return device::choose(backend_->table(), desc).implementation;
     for (const device::Implementation& row : backend_->table().rows[desc.index()])
       if (row.name == row_) return &row;
     return nullptr;
