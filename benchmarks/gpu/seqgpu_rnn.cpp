@@ -1,0 +1,235 @@
+// Our contestant: one recurrent layer through the public API, every strategy by name in every precision. Each is held
+// against the CPU on a few steps before it is timed.
+//   forward   a Session: the layer, with the last step of y as its output
+//   train     a Trainer: forward, mean(y), the gradients of weights, biases and x, and the SGD update at rate 0
+// x [T, N, I] is a parameter, so that it lives on the device and has a gradient, as in the other contestants; the
+// update is work the others do not do. us: the program from enqueueing to its end. wall_us: the call as a user makes
+// it. Usage: seqgpu_rnn --workloads FILE --records FILE [--device cuda|cpu] [--budget SECONDS]
+#include <cmath>
+#include <memory>
+
+#include "seqgpu/seqgpu.hpp"
+#include "steered_backend.hpp"
+#include "support.hpp"
+
+namespace {
+
+using namespace seqgpu;
+using namespace seqgpu::benchmark;
+
+const char* const kContestant = "seqgpu";
+const char* const kStrategies[] = {"cluster-persistent", "grid-persistent", "stepwise"};
+const Precision kPrecisions[] = {Precision::bf16, Precision::f32, Precision::tf32};
+
+/// Relative to the norm of the reference. Meant for gross faults: tests/device holds the tight bounds. bf16 rounds
+/// operands to 2^-9, tf32 to 2^-11, and a few steps make that a few times larger.
+double tolerance(Precision precision) {
+  switch (precision) {
+    case Precision::f32: return 1e-5;
+    case Precision::tf32: return 5e-3;
+    case Precision::bf16: return 3e-2;
+  }
+  return 0;
+}
+
+CellKind cell_of(const Workload& w) {
+  if (w.cell == "lstm") return CellKind::lstm;
+  if (w.cell == "gru") return CellKind::gru;
+  throw std::runtime_error("no such cell: " + w.cell);
+}
+
+const char* suffix(int direction) { return direction == 0 ? "" : "_reverse"; }
+
+/// One layer's parameters, and x among them.
+void add_parameters(Parameters& parameters, const Workload& w) {
+  const std::int64_t GH = static_cast<std::int64_t>(gate_count(cell_of(w))) * w.H;
+  const Initializer uniform{.kind = Initializer::Kind::uniform, .scale = 1.f / std::sqrt(static_cast<float>(w.H))};
+  parameters.add("x", {w.T, w.N, w.I}, {.kind = Initializer::Kind::uniform, .scale = 1.f});
+  for (int d = 0; d < w.directions; ++d) {
+    parameters.add(std::string("w_ih") + suffix(d), {GH, w.I}, uniform);
+    parameters.add(std::string("w_hh") + suffix(d), {GH, w.H}, uniform);
+    parameters.add(std::string("b_ih") + suffix(d), {GH}, uniform);
+    parameters.add(std::string("b_hh") + suffix(d), {GH}, uniform);
+  }
+}
+
+/// y [T, N, directions*H]
+Value layer(Graph& g, const Parameters& p, const Workload& w, Precision precision) {
+  std::vector<Value> outputs;
+  for (int d = 0; d < w.directions; ++d) {
+    RecurrentWeights weights;
+    weights.w_ih = p.use(g, std::string("w_ih") + suffix(d));
+    weights.w_hh = p.use(g, std::string("w_hh") + suffix(d));
+    weights.b_ih = p.use(g, std::string("b_ih") + suffix(d));
+    weights.b_hh = p.use(g, std::string("b_hh") + suffix(d));
+    RecurrentOptions options;
+    options.cell = cell_of(w);
+    options.direction = d == 0 ? Direction::forward : Direction::reverse;
+    options.precision = precision;
+    outputs.push_back(recurrent(p.use(g, "x"), options, weights).output);
+  }
+  return outputs.size() == 1 ? outputs[0] : concat(outputs, -1);
+}
+
+/// Everything a step computes, by name.
+TensorMap compute(const Device& device, const Workload& w, Precision precision) {
+  Parameters parameters(device, 1);
+  add_parameters(parameters, w);
+  TensorMap results =
+      Session(device, parameters, [&](Graph& g) { g.output("y", layer(g, parameters, w, precision)); }).run({});
+  Trainer trainer(device, parameters, Sgd{.rate = 0.f}, [&](Graph& g) {
+    const Value y = layer(g, parameters, w, precision);
+    return reduce_all(mul(y, y), Reduction::mean);
+  });
+  trainer.step({});
+  for (const std::string& name : parameters.names()) results["gradient of " + name] = trainer.gradient(name);
+  return results;
+}
+
+/// The largest |a - b| / |b| of all tensors (Frobenius norms). @param worst  which tensor it is
+double worst_error(const TensorMap& got, const TensorMap& want, std::string& worst) {
+  double largest = 0;
+  for (const auto& [name, reference] : want) {
+    const auto a = got.at(name).view<float>(), b = reference.view<float>();
+    double difference = 0, norm = 0;
+    for (std::size_t i = 0; i < b.size(); ++i) {
+      const double d = static_cast<double>(a[i]) - static_cast<double>(b[i]);
+      difference += d * d;
+      norm += static_cast<double>(b[i]) * static_cast<double>(b[i]);
+    }
+    const double error = std::sqrt(difference / std::max(norm, 1e-300));
+    if (!(error <= largest)) largest = error, worst = name;  // a NaN is kept
+  }
+  return largest;
+}
+
+/// The same layer with so few steps that the CPU is quick.
+Workload shortened(Workload w) {
+  const double per_step = 24.0 * w.N * w.H * (w.H + w.I) * w.directions;  // floating-point operations of training
+  w.T = std::min(w.T, std::clamp(static_cast<int>(2e10 / per_step), 3, 24));
+  return w;
+}
+
+class Contest {
+ public:
+  Contest(std::shared_ptr<SteeredBackend> backend, Records& records, const Budget& budget)
+      : backend_(std::move(backend)), device_(backend_), records_(records), budget_(budget) {
+    if (device_.kind() == DeviceKind::cuda) strategies_.assign(std::begin(kStrategies), std::end(kStrategies));
+    if (strategies_.empty()) strategies_ = {""};
+  }
+
+  void run(const Workload& w) {
+    if (budget_.spent()) return leave_out(w, "all", "", "", "no time", "the time budget is spent");
+    const TensorMap reference = compute(cpu_device(), shortened(w), Precision::f32);
+    Parameters parameters(device_, 1);
+    add_parameters(parameters, w);
+    for (const Precision precision : kPrecisions) {
+      for (const std::string& strategy : strategies_) {
+        attempt(w, precision, strategy, [&] { contend(w, precision, strategy, reference, parameters); });
+      }
+      attempt(w, precision, "", [&] { note_choice(w, precision, parameters); });
+    }
+  }
+
+ private:
+  template <class Body>
+  void attempt(const Workload& w, Precision precision, const std::string& strategy, Body&& body) {
+    try {
+      backend_->ask_for(strategy);
+      body();
+    } catch (const Error& error) {
+      leave_out(w, "all", to_string(precision), strategy,
+                error.code() == ErrorCode::unsupported ? "unsupported" : "failed", error.what());
+      if (error.code() == ErrorCode::device_lost) throw;
+    }
+  }
+
+  void leave_out(const Workload& w, const char* pass, const std::string& precision, const std::string& variant,
+                 const char* status, const std::string& why) {
+    records_.write(left_out(kContestant, w, pass, precision, variant, status, why));
+  }
+
+  void contend(const Workload& w, Precision precision, const std::string& strategy, const TensorMap& reference,
+               Parameters& parameters) {
+    std::string worst;
+    const double error = worst_error(compute(device_, shortened(w), precision), reference, worst);
+    if (backend_->last_strategy().find(strategy) == std::string::npos) {
+      return leave_out(w, "all", to_string(precision), strategy, "unsupported",
+                       "the device took " + backend_->last_strategy());
+    }
+    if (!(error <= tolerance(precision))) {
+      return leave_out(w, "all", to_string(precision), strategy, "disagrees",
+                       worst + " is off by " + std::to_string(error) + " of its norm from the CPU's");
+    }
+    const auto session = forward_pass(w, precision, parameters);
+    time(w, "forward", precision, error, [&] { session->run({}); });
+    const auto trainer = training_step(w, precision, parameters);
+    time(w, "train", precision, error, [&] { trainer->step({}); });
+  }
+
+  std::unique_ptr<Session> forward_pass(const Workload& w, Precision precision, const Parameters& parameters) {
+    return std::make_unique<Session>(device_, parameters, [&parameters, w, precision](Graph& g) {
+      g.output("last", slice(layer(g, parameters, w, precision), 0, w.T - 1, w.T));
+    });
+  }
+  std::unique_ptr<Trainer> training_step(const Workload& w, Precision precision, Parameters& parameters) {
+    return std::make_unique<Trainer>(device_, parameters, Sgd{.rate = 0.f}, [&parameters, w, precision](Graph& g) {
+      return reduce_all(layer(g, parameters, w, precision), Reduction::mean);
+    });
+  }
+
+  template <class Body>
+  void time(const Workload& w, const char* pass, Precision precision, double error, Body&& body) {
+    for (int i = 0; i < 4; ++i) body();  // plans, captures, warms up
+    std::vector<double> program, wall;
+    for (int left = repeats_for(backend_->last_seconds()); left > 0; --left) {
+      const auto start = std::chrono::steady_clock::now();
+      body();
+      wall.push_back(seconds_since(start) * 1e6);
+      program.push_back(backend_->last_seconds() * 1e6);
+    }
+    Json record = time_record(kContestant, w, pass, to_string(precision), backend_->last_strategy());
+    record["us_median"] = median(program);
+    record["us_min"] = *std::min_element(program.begin(), program.end());
+    record["wall_us_median"] = median(wall);
+    record["repeats"] = program.size();
+    record["error"] = error;
+    records_.write(record);
+  }
+
+  /// What the device takes when nobody asks for a strategy.
+  void note_choice(const Workload& w, Precision precision, Parameters& parameters) {
+    const auto session = forward_pass(w, precision, parameters);
+    session->run({});
+    Json record{{"kind", "choice"}, {"workload", w.name()}, {"precision", to_string(precision)}};
+    record["forward"] = backend_->last_strategy();
+    record["explain"] = session->explain({});
+    training_step(w, precision, parameters)->step({});
+    record["train"] = backend_->last_strategy();
+    records_.write(record);
+  }
+
+  std::shared_ptr<SteeredBackend> backend_;
+  Device device_;
+  Records& records_;
+  const Budget& budget_;
+  std::vector<std::string> strategies_;
+};
+
+void run(int argc, char** argv) {
+  Arguments arguments(argc, argv, {{"--workloads", ""}, {"--records", ""}, {"--device", "cuda"}, {"--budget", "1e9"}});
+  const Budget budget(arguments.number("--budget"));
+  Records records(arguments["--records"]);
+  std::string why;
+  auto inner = arguments["--device"] == "cpu" ? cpu_device().share() : device::make_cuda_backend({}, why);
+  if (!inner) throw std::runtime_error("no GPU: " + why);
+  records.write(Json{{"kind", "contestant"}, {"contestant", kContestant}, {"version", inner->name()}});
+  Contest contest(std::make_shared<SteeredBackend>(inner), records, budget);
+  for (const Workload& w : read_workloads(arguments["--workloads"])) contest.run(w);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return run_program("seqgpu_rnn", [&] { run(argc, argv); });
+}
