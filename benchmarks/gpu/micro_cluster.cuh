@@ -68,7 +68,8 @@ __global__ void all_gather_kernel(long long* cycles, unsigned log_bytes) {
   __syncthreads();
   cluster_barrier();
   constexpr unsigned kShift = kWidth == 16 ? 4 : kWidth == 8 ? 3 : 2;
-  const unsigned packets = kWidth == 0 ? 1 : bytes >> kShift, sends = packets * size;
+  const unsigned log_packets = kWidth == 0 ? 0 : log_bytes - kShift, packets = 1u << log_packets;
+  const unsigned sends = packets * size;  // sizes are powers of two: no division between sends
   bool arrived = true;
   const long long start = clock64();
   if (threadIdx.x < sends) {  // the others have nothing to send, so they must not wait either
@@ -77,7 +78,7 @@ __global__ void all_gather_kernel(long long* cycles, unsigned log_bytes) {
       if (threadIdx.x == 0) barrier_expect(barrier, bytes * size);
       for (unsigned i = threadIdx.x; i < sends; i += blockDim.x) {
         const unsigned packet = i & (packets - 1);
-        const std::uint32_t destination = (i / packets + rank) % size;
+        const std::uint32_t destination = ((i >> log_packets) + rank) & (size - 1);
         if constexpr (kWidth == 0) {
           push_bulk(in_block(area, destination), source, bytes, in_block(barrier, destination));
         } else {
