@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "commands.hpp"
+#include "device.hpp"
 #include "run_folder.hpp"
 #include "seqgpu/data/conlleval.hpp"
 #include "tagger.hpp"
@@ -51,8 +52,7 @@ void apply_setting(Config& config, const std::string& setting) {
 
 Outcome train_one(const Config& config, int threads) {
   const Corpus corpus = load_corpus(config);
-  const Device device = threads > 0 ? cpu_device(threads) : best_device();
-  Tagger tagger(device, config, build_lexicon(corpus.train, config));
+  Tagger tagger(take_device(threads).device, config, build_lexicon(corpus.train, config));
   const TrainingResult training = train_tagger(tagger, corpus, {});
   double seconds = 0;
   for (const EpochRecord& record : training.history) seconds += record.seconds;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "commands.hpp"
+#include "device.hpp"
 #include "progress.hpp"
 #include "report.hpp"
 #include "run_folder.hpp"
@@ -63,11 +64,11 @@ std::vector<LabelledSentence> show_minimal_pairs(Tagger& tagger) {
 
 void run_demo(const RunFolder& folder, std::int64_t epochs, std::int64_t threads, const std::string& program) {
   const auto start = std::chrono::steady_clock::now();
-  const Device device = threads > 0 ? cpu_device(static_cast<int>(threads)) : best_device();
+  const DeviceChoice choice = take_device(threads);
   fmt::print(
       "A bidirectional LSTM learns to fill the slots of travel requests, such as destination and departure.\n"
       "Device: {}\n\n",
-      device.name());
+      to_line(choice));
 
   data::TravelCorpus made = data::travel_corpus(kCorpusSeed, kSentences);
   Corpus corpus{std::move(made.train), std::move(made.dev), std::move(made.test)};
@@ -80,7 +81,7 @@ void run_demo(const RunFolder& folder, std::int64_t epochs, std::int64_t threads
   data::write_iob(config.test, corpus.test);
   write_text(folder.config(), to_toml(config));
 
-  Tagger tagger(device, config, build_lexicon(corpus.train, config));
+  Tagger tagger(choice.device, config, build_lexicon(corpus.train, config));
   fmt::print("Data: {} sentences to learn from, {} to choose the best epoch, {} to test; {} words, {} tags.\n",
              corpus.train.size(), corpus.dev.size(), corpus.test.size(), tagger.lexicon().vocabulary.size(),
              tagger.lexicon().labels.size());

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "commands.hpp"
+#include "device.hpp"
 #include "run_folder.hpp"
 #include "seqgpu/data/conlleval.hpp"
 #include "tagger.hpp"
@@ -16,7 +17,9 @@ nlohmann::json to_json(const data::TypeScore& score) {
 }
 
 void run_eval(const RunFolder& folder, const std::string& path, std::int64_t skip_bad, bool as_json) {
-  const auto tagger = load_model(folder.model(), best_device());
+  const DeviceChoice choice = take_device();
+  fmt::print(stderr, "device: {}\n", to_line(choice));
+  const auto tagger = load_model(folder.model(), choice.device);
   const std::vector<data::Sentence> sentences = load_sentences(path, skip_bad);
   const data::ChunkScores scores = data::conlleval(tag_lists(sentences), tagger->label(sentences));
   if (!as_json) {

@@ -4,9 +4,11 @@
 #include <nlohmann/json.hpp>
 
 #include "commands.hpp"
+#include "device.hpp"
 #include "run_folder.hpp"
 #include "seqgpu/checkpoint.hpp"
 #include "seqgpu/device.hpp"
+#include "seqgpu/error.hpp"
 
 namespace seqgpu::tool {
 namespace {
@@ -40,11 +42,25 @@ void run_info(const std::string& path, bool full, bool as_json) {
 }
 
 void run_doctor() {
-  const Device cpu = cpu_device(), best = best_device();
+  const CudaInfo cuda = cuda_info();
   const double gib =
       static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE)) / (1 << 30);
-  fmt::print("version\t{}\ncpu\t{}\nmemory\t{:.1f} GiB\ngpu\t{}\ndefault\t{}\n", SEQGPU_VERSION, cpu.name(), gib,
-             best.kind() == DeviceKind::cuda ? best.name() : "none", best.name());
+  fmt::print("version\t{}\ncpu\t{}\nmemory\t{:.1f} GiB\n", SEQGPU_VERSION, cpu_device().name(), gib);
+  if (cuda.toolkit.empty()) {
+    fmt::print("cuda\tnot in this build\n");
+  } else {
+    fmt::print("cuda\tbuilt with {}, {}\n", cuda.toolkit,
+               cuda.driver.empty() ? "no driver" : "the driver serves " + cuda.driver);
+  }
+  for (std::size_t i = 0; i < cuda.devices.size(); ++i) fmt::print("gpu\tcuda:{}, {}\n", i, cuda.devices[i]);
+  if (!cuda.problem.empty()) fmt::print("gpu\tnone: {}\n", cuda.problem);
+  std::string chosen;
+  try {
+    chosen = to_line(choose_device());
+  } catch (const Error& error) {  // SEQGPU_DEVICE asks for what is not there
+    chosen = error.what();
+  }
+  fmt::print("default\t{}\n", chosen);
 }
 
 }  // namespace

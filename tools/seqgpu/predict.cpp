@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "commands.hpp"
+#include "device.hpp"
 #include "run_folder.hpp"
 #include "tagger.hpp"
 
@@ -42,7 +43,9 @@ void label_and_print(Tagger& tagger, std::vector<data::Sentence>& sentences) {
 }
 
 void run_predict(const PredictOptions& options) {
-  const auto tagger = load_model(options.folder.model(), best_device());
+  const DeviceChoice choice = take_device();
+  fmt::print(stderr, "device: {}\n", to_line(choice));
+  const auto tagger = load_model(options.folder.model(), choice.device);
   std::ifstream file;
   const bool from_stdin = options.input == "-";
   if (!from_stdin) {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "commands.hpp"
+#include "device.hpp"
 #include "report.hpp"
 #include "run_folder.hpp"
 #include "seqgpu/checkpoint.hpp"
@@ -77,11 +78,11 @@ void run_train(const TrainOptions& options) {
     throw Error(ErrorCode::invalid_argument, "train", "--run", "names no folder for the results");
   }
   const Corpus corpus = load_corpus(config);
-  const Device device = config.threads > 0 ? cpu_device(static_cast<int>(config.threads)) : best_device();
-  Tagger tagger(device, config, build_lexicon(corpus.train, config));
+  const DeviceChoice choice = take_device(config.threads);
+  Tagger tagger(choice.device, config, build_lexicon(corpus.train, config));
   if (look_only) return look_at_step(tagger, corpus, options);
 
-  fmt::print(stderr, "{}; {} train, {} dev, {} test sentences; {} parameters\n", device.name(), corpus.train.size(),
+  fmt::print(stderr, "{}; {} train, {} dev, {} test sentences; {} parameters\n", to_line(choice), corpus.train.size(),
              corpus.dev.size(), corpus.test.size(), tagger.parameters().elements());
   options.folder.create();
   if (options.restart) options.folder.clear();
