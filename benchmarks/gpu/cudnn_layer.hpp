@@ -36,7 +36,7 @@ struct CudnnPrecision {
 inline constexpr CudnnPrecision kF32{"f32", CUDNN_DATA_FLOAT, CUDNN_FMA_MATH, 1e-4};
 inline constexpr CudnnPrecision kTf32{"tf32", CUDNN_DATA_FLOAT, CUDNN_DEFAULT_MATH, 1e-2};
 inline constexpr CudnnPrecision kF16{"f16", CUDNN_DATA_HALF, CUDNN_TENSOR_OP_MATH, 2e-2};
-inline constexpr CudnnPrecision kBf16{"bf16", CUDNN_DATA_BFLOAT16, CUDNN_TENSOR_OP_MATH, 6e-2};
+inline constexpr CudnnPrecision kBf16{"bf16", CUDNN_DATA_BFLOAT16, CUDNN_DEFAULT_MATH, 6e-2};
 
 /// Random numbers on the device, made once, in each type: sources of x, dy and the weights.
 class RandomPool {
