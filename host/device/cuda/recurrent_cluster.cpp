@@ -1,0 +1,48 @@
+#include "device/cuda/recurrent.hpp"
+#include "kernels/recurrent/cluster_launch.hpp"
+
+// Cluster-persistent: one launch for all steps, the recurrent weights in the registers of a thread-block cluster, the
+// batch spread over clusters, h exchanged through distributed shared memory. sm_90 and newer.
+namespace seqgpu::device::cuda {
+
+namespace {
+
+kernels::ClusterLimits limits_of(const Limits& limits) {
+  return {.compute_capability = limits.compute_capability,
+          .multiprocessors = limits.multiprocessors,
+          .cluster_blocks = limits.cluster_blocks,
+          .shared_bytes_per_block = limits.shared_bytes_per_block,
+          .registers_per_multiprocessor = limits.registers_per_multiprocessor};
+}
+
+std::string accepts(const op::RecurrentDesc& d, Pass, const Limits& limits) {
+  const kernels::ClusterShape shape = {.cell = d.cell,
+                                       .precision = d.precision,
+                                       .N = d.N,
+                                       .H = d.H,
+                                       .projection = d.projection,
+                                       .zoneout = d.zoneout_hidden > 0 || d.zoneout_cell > 0};
+  return kernels::plan_cluster(shape, limits_of(limits)).refusal;
+}
+
+std::size_t workspace_bytes(const op::RecurrentDesc&, Pass, const Limits&) { return 0; }
+
+kernels::ClusterPlan plan_of(const kernels::Scan& p, const Queue& queue) {
+  return kernels::plan_cluster({.cell = p.cell, .precision = p.precision, .N = p.N, .H = p.H},
+                               limits_of(*queue.limits));
+}
+
+void forward(const kernels::ScanForward& p, void*, const Queue& queue) {
+  kernels::cluster_forward(&p, 1, plan_of(p, queue), queue.stream);
+}
+
+void backward(const kernels::ScanBackward& p, void*, const Queue& queue) {
+  kernels::cluster_backward(&p, 1, plan_of(p, queue), queue.stream);
+}
+
+}  // namespace
+
+extern const ScanStrategy kClusterPersistent;
+const ScanStrategy kClusterPersistent = {"cluster-persistent", accepts, workspace_bytes, forward, backward};
+
+}  // namespace seqgpu::device::cuda
