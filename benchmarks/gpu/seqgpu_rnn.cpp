@@ -7,6 +7,7 @@
 // it. Usage: seqgpu_rnn --workloads FILE --records FILE [--device cuda|cpu] [--budget SECONDS]
 #include <cmath>
 #include <memory>
+#include <sstream>
 
 #include "seqgpu/seqgpu.hpp"
 #include "steered_backend.hpp"
@@ -18,7 +19,7 @@ using namespace seqgpu;
 using namespace seqgpu::benchmark;
 
 const char* const kContestant = "seqgpu";
-const char* const kStrategies[] = {"cluster-persistent", "grid-persistent", "stepwise"};
+const char* const kChoice = "choice";
 const Precision kPrecisions[] = {Precision::bf16, Precision::f32, Precision::tf32};
 
 /// Relative to the norm of the reference. Meant for gross faults: tests/device holds the tight bounds. bf16 rounds
@@ -103,6 +104,14 @@ double worst_error(const TensorMap& got, const TensorMap& want, std::string& wor
   return largest;
 }
 
+/// "a,b" to a and b.
+std::vector<std::string> split(const std::string& text) {
+  std::vector<std::string> parts;
+  std::istringstream stream(text);
+  for (std::string part; std::getline(stream, part, ',');) parts.push_back(part);
+  return parts;
+}
+
 /// The same layer with so few steps that the CPU is quick.
 Workload shortened(Workload w) {
   const double per_step = 24.0 * w.N * w.H * (w.H + w.I) * w.directions;  // floating-point operations of training
@@ -112,11 +121,14 @@ Workload shortened(Workload w) {
 
 class Contest {
  public:
-  Contest(std::shared_ptr<SteeredBackend> backend, Records& records, const Budget& budget)
-      : backend_(std::move(backend)), device_(backend_), records_(records), budget_(budget) {
-    if (device_.kind() == DeviceKind::cuda) strategies_.assign(std::begin(kStrategies), std::end(kStrategies));
-    if (strategies_.empty()) strategies_ = {""};
-  }
+  /// @param strategies  by name; "" is the device's own, kChoice only says which that is
+  Contest(std::shared_ptr<SteeredBackend> backend, std::vector<std::string> strategies, Records& records,
+          const Budget& budget)
+      : backend_(std::move(backend)),
+        device_(backend_),
+        strategies_(std::move(strategies)),
+        records_(records),
+        budget_(budget) {}
 
   void run(const Workload& w) {
     if (budget_.spent()) return leave_out(w, "all", "", "", "no time", "the time budget is spent");
@@ -125,9 +137,12 @@ class Contest {
     add_parameters(parameters, w);
     for (const Precision precision : kPrecisions) {
       for (const std::string& strategy : strategies_) {
-        attempt(w, precision, strategy, [&] { contend(w, precision, strategy, reference, parameters); });
+        if (strategy == kChoice) {
+          attempt(w, precision, "", [&] { note_choice(w, precision, parameters); });
+        } else {
+          attempt(w, precision, strategy, [&] { contend(w, precision, strategy, reference, parameters); });
+        }
       }
-      attempt(w, precision, "", [&] { note_choice(w, precision, parameters); });
     }
   }
 
@@ -138,6 +153,7 @@ class Contest {
       backend_->ask_for(strategy);
       body();
     } catch (const Error& error) {
+      backend_->pretend(false);
       leave_out(w, "all", to_string(precision), strategy,
                 error.code() == ErrorCode::unsupported ? "unsupported" : "failed", error.what());
       if (error.code() == ErrorCode::device_lost) throw;
@@ -200,31 +216,40 @@ class Contest {
   /// What the device takes when nobody asks for a strategy.
   void note_choice(const Workload& w, Precision precision, Parameters& parameters) {
     const auto session = forward_pass(w, precision, parameters);
+    backend_->pretend(true);
     session->run({});
     Json record{{"kind", "choice"}, {"workload", w.name()}, {"precision", to_string(precision)}};
     record["forward"] = backend_->last_strategy();
     record["explain"] = session->explain({});
     training_step(w, precision, parameters)->step({});
     record["train"] = backend_->last_strategy();
+    backend_->pretend(false);
     records_.write(record);
   }
 
   std::shared_ptr<SteeredBackend> backend_;
   Device device_;
+  std::vector<std::string> strategies_;
   Records& records_;
   const Budget& budget_;
-  std::vector<std::string> strategies_;
 };
 
 void run(int argc, char** argv) {
-  Arguments arguments(argc, argv, {{"--workloads", ""}, {"--records", ""}, {"--device", "cuda"}, {"--budget", "1e9"}});
+  Arguments arguments(argc, argv,
+                      {{"--workloads", ""},
+                       {"--records", ""},
+                       {"--device", "cuda"},
+                       {"--budget", "1e9"},
+                       {"--strategies", "cluster-persistent,grid-persistent,stepwise,choice"}});
   const Budget budget(arguments.number("--budget"));
   Records records(arguments["--records"]);
   std::string why;
   auto inner = arguments["--device"] == "cpu" ? cpu_device().share() : device::make_cuda_backend({}, why);
   if (!inner) throw std::runtime_error("no GPU: " + why);
   records.write(Json{{"kind", "contestant"}, {"contestant", kContestant}, {"version", inner->name()}});
-  Contest contest(std::make_shared<SteeredBackend>(inner), records, budget);
+  std::vector<std::string> strategies = split(arguments["--strategies"]);
+  if (inner->kind() == DeviceKind::cpu) strategies = {"", kChoice};  // it has one way only
+  Contest contest(std::make_shared<SteeredBackend>(inner), strategies, records, budget);
   for (const Workload& w : read_workloads(arguments["--workloads"])) contest.run(w);
 }
 

@@ -19,6 +19,8 @@ class SteeredBackend final : public device::Backend {
 
   /// The strategy that programs planned from now on take; empty: the device's own choice.
   void ask_for(const std::string& strategy) { table_.limits.only = strategy; }
+  /// From now on run() only notes what it would run.
+  void pretend(bool yes) { pretend_ = yes; }
   double last_seconds() const { return last_seconds_; }
   /// "cluster-persistent", or several joined by '+', in the last run.
   std::string last_strategy() const {
@@ -45,6 +47,7 @@ class SteeredBackend final : public device::Backend {
         recurrent_.insert(launch.implementation->name);
       }
     }
+    if (pretend_) return;
     const auto start = std::chrono::steady_clock::now();
     inner_->run(work);
     last_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -53,6 +56,7 @@ class SteeredBackend final : public device::Backend {
  private:
   std::shared_ptr<device::Backend> inner_;
   device::OpTable table_;
+  bool pretend_ = false;
   double last_seconds_ = 0;
   std::set<std::string> recurrent_;
 };
