@@ -37,7 +37,7 @@ void gemm(const Queue& queue, const Gemm& g) {
   if (g.k == 0) return scale(queue, g);  // cuBLAS does not promise to accept it
   // cuBLAS stores columns one after the other, so it sees every matrix transposed: C' = B' A'.
   const float one = 1.f;
-  check(cublasGemmEx_64(queue.blas, g.b_transposed ? CUBLAS_OP_T : CUBLAS_OP_N,
+  check(cublasGemmEx_64(queue.blas->handle(), g.b_transposed ? CUBLAS_OP_T : CUBLAS_OP_N,
                         g.a_transposed ? CUBLAS_OP_T : CUBLAS_OP_N, g.n, g.m, g.k, &one, g.b, CUDA_R_32F, g.b_row, g.a,
                         CUDA_R_32F, g.a_row, &g.beta, g.c, CUDA_R_32F, g.c_row, compute_type(g.precision),
                         CUBLAS_GEMM_DEFAULT),

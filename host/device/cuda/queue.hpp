@@ -1,8 +1,8 @@
 #pragma once
 
-#include <cublas_v2.h>
 #include <cuda_runtime_api.h>
 
+#include "device/cuda/resources.hpp"
 #include "device/device.hpp"
 #include "kernels/block/fault.hpp"
 
@@ -13,8 +13,8 @@ namespace seqgpu::device::cuda {
 /// launch() returns; `faults` is copied into kernel arguments.
 struct Queue {
   cudaStream_t stream = nullptr;
-  cublasHandle_t blas = nullptr;  // of this stream, with a workspace of its own; use blas.hpp
-  kernels::FaultSink faults;      // of this launch; see kernels/block/fault.hpp
+  Blas* blas = nullptr;       // of this stream; use blas.hpp
+  kernels::FaultSink faults;  // of this launch; see kernels/block/fault.hpp
   const Limits* limits = nullptr;
 };
 

@@ -22,9 +22,7 @@ Replay::Replay(const Work& work, Streams& streams, Staging& staging) {
     used[static_cast<std::size_t>(stream_of_.back())] = true;
   }
   for (int s = 0; s < streams.size(); ++s) {
-    if (!used[static_cast<std::size_t>(s)]) continue;
-    streams_.push_back(s);
-    streams.prepare_blas(s);
+    if (used[static_cast<std::size_t>(s)]) streams_.push_back(s);
   }
   make_events(work);
   make_notes(streams, staging);

@@ -29,13 +29,16 @@ PinnedMemory make_pinned_memory(std::size_t bytes) {
   return PinnedMemory(memory);
 }
 
-BlasHandle make_blas(const Stream& stream, const DeviceMemory& workspace, std::size_t workspace_bytes) {
+cublasHandle_t Blas::handle() {
+  if (handle_) return handle_.get();
+  if (!workspace_) workspace_ = make_device_memory(workspace_bytes_);
   cublasHandle_t handle = nullptr;
   check(cublasCreate(&handle), "starting cuBLAS");
   BlasHandle blas(handle);
-  check(cublasSetStream(handle, stream.get()), "giving cuBLAS a stream");  // forgets the workspace: first
-  check(cublasSetWorkspace(handle, workspace.get(), workspace_bytes), "giving cuBLAS a workspace");
-  return blas;
+  check(cublasSetStream(handle, stream_), "giving cuBLAS a stream");  // forgets the workspace: first
+  check(cublasSetWorkspace(handle, workspace_.get(), workspace_bytes_), "giving cuBLAS a workspace");
+  handle_ = std::move(blas);
+  return handle;
 }
 
 DeviceGuard::DeviceGuard(int device) {

@@ -65,9 +65,23 @@ enum class EventUse { order, timing };
 Event make_event(EventUse use);
 DeviceMemory make_device_memory(std::size_t bytes);
 PinnedMemory make_pinned_memory(std::size_t bytes);
-/// A cuBLAS handle bound to a stream and to a workspace, so that neither capture nor determinism depends on memory that
-/// cuBLAS finds for itself.
-BlasHandle make_blas(const Stream& stream, const DeviceMemory& workspace, std::size_t workspace_bytes);
+
+/// cuBLAS for one stream, with a workspace of its own, so that neither capture nor determinism depends on memory that
+/// cuBLAS finds for itself. Started at first need, as most streams multiply nothing.
+class Blas {
+ public:
+  /// The stream must outlive it.
+  Blas(cudaStream_t stream, std::size_t workspace_bytes) : stream_(stream), workspace_bytes_(workspace_bytes) {}
+
+  /// At its first call the stream may not be captured: the first run of a program never is.
+  cublasHandle_t handle();
+
+ private:
+  cudaStream_t stream_;
+  std::size_t workspace_bytes_;
+  DeviceMemory workspace_;
+  BlasHandle handle_;  // destroyed first
+};
 
 /// Makes a device current on this thread, and the previous one again at the end: an application may use another.
 class DeviceGuard {

@@ -66,7 +66,7 @@ Runner::Page& Runner::page() const { return *static_cast<Page*>(page_.get()); }
 void Runner::start(const Work& work, const Replay& replay, std::size_t i) {
   const Launch& launch = work.launches[i];
   const int s = replay.stream_of(i);
-  Queue queue{streams_[s], streams_.blas(s), replay.faults(i), &limits_};
+  Queue queue{streams_[s], &streams_.blas(s), replay.faults(i), &limits_};
   const Arguments arguments{launch.inputs.data(), const_cast<void* const*>(launch.outputs.data()), launch.workspace,
                             nullptr, &queue};
   try {

@@ -2,21 +2,18 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "device/cuda/check.hpp"
 
 namespace seqgpu::device::cuda {
 
-Streams::Streams(int count, std::size_t blas_workspace_bytes)
-    : lanes_(static_cast<std::size_t>(count)), blas_workspace_bytes_(blas_workspace_bytes) {
-  for (Lane& lane : lanes_) lane.stream = make_stream();
-}
-
-void Streams::prepare_blas(int i) {
-  Lane& lane = lanes_[static_cast<std::size_t>(i)];
-  if (lane.blas) return;
-  if (!lane.workspace) lane.workspace = make_device_memory(blas_workspace_bytes_);
-  lane.blas = make_blas(lane.stream, lane.workspace, blas_workspace_bytes_);
+Streams::Streams(int count, std::size_t blas_workspace_bytes) {
+  for (int i = 0; i < count; ++i) {
+    Stream stream = make_stream();
+    const cudaStream_t handle = stream.get();
+    lanes_.push_back({std::move(stream), Blas(handle, blas_workspace_bytes)});
+  }
 }
 
 void Streams::drain() noexcept {

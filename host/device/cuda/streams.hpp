@@ -7,7 +7,7 @@
 
 namespace seqgpu::device::cuda {
 
-/// The streams of a backend, each with a cuBLAS handle of its own. Stream 0 is the main one: copies go there, and a
+/// The streams of a backend, each with a cuBLAS of its own. Stream 0 is the main one: copies go there, and a
 /// program starts and ends on it.
 class Streams {
  public:
@@ -16,11 +16,7 @@ class Streams {
   int size() const { return static_cast<int>(lanes_.size()); }
   cudaStream_t main() const { return lanes_.front().stream.get(); }
   cudaStream_t operator[](int i) const { return lanes_[static_cast<std::size_t>(i)].stream.get(); }
-
-  /// Starts cuBLAS for a stream; not while it is captured.
-  void prepare_blas(int i);
-  /// Null before prepare_blas.
-  cublasHandle_t blas(int i) const { return lanes_[static_cast<std::size_t>(i)].blas.get(); }
+  Blas& blas(int i) { return lanes_[static_cast<std::size_t>(i)].blas; }
 
   /// Waits for all, whatever they answer.
   void drain() noexcept;
@@ -28,11 +24,9 @@ class Streams {
  private:
   struct Lane {
     Stream stream;
-    DeviceMemory workspace;
-    BlasHandle blas;  // destroyed first
+    Blas blas;  // destroyed first
   };
   std::vector<Lane> lanes_;
-  std::size_t blas_workspace_bytes_;
 };
 
 /// Pinned memory for small copies to the device: they go without waiting for the stream, and the source may change at
