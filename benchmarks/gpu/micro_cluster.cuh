@@ -129,32 +129,47 @@ __global__ void cluster_barrier_kernel(long long* cycles) {
 #endif
 }
 
-template <int kWidth>
-void measure_all_gather(Report& report, const char* name, unsigned cluster) {
-  Cycles cycles;
-  for (unsigned log_bytes = 8; log_bytes <= 14; log_bytes += 2) {
-    const unsigned bytes = 1u << log_bytes;
-    const LaunchShape shape{cluster, kClusterThreads, cluster, std::size_t{bytes} * (cluster + 1)};
-    if (shape.shared_bytes > 200 * 1024) continue;
-    report.measure("A2", name, {{"cluster", cluster}, {"bytes_per_block", bytes}}, "cycles", [&] {
-      launch(all_gather_kernel<kWidth>, shape, cycles.device(), log_bytes);
-      return cycles.read() / kRounds;
-    });
-  }
+/// Clusters of this shape that are resident at once.
+template <class... P>
+int clusters_that_fit(void (*kernel)(P...), const LaunchShape& shape) {
+  allow(kernel, shape);
+  cudaLaunchAttribute attributes[2];
+  const cudaLaunchConfig_t config = launch_config(shape, attributes);
+  int clusters = 0;
+  check(cudaOccupancyMaxActiveClusters(&clusters, kernel, &config), "cudaOccupancyMaxActiveClusters");
+  return clusters;
 }
 
 inline void measure_occupancy(Report& report) {
   for (const unsigned cluster : {2u, 4u, 8u, 16u}) {
     for (const std::size_t kib : {16, 100, 200}) {
       const LaunchShape shape{cluster, kClusterThreads, cluster, kib * 1024};
-      report.measure("A1", "max active clusters", {{"cluster", cluster}, {"shared_kib", kib}}, "clusters", [&] {
-        allow(all_gather_kernel<16>, shape);
-        cudaLaunchAttribute attributes[2];
-        const cudaLaunchConfig_t config = launch_config(shape, attributes);
-        int clusters = 0;
-        check(cudaOccupancyMaxActiveClusters(&clusters, all_gather_kernel<16>, &config),
-              "cudaOccupancyMaxActiveClusters");
-        return static_cast<double>(clusters);
+      report.measure("A1", "max active clusters", {{"cluster", cluster}, {"shared_kib", kib}}, "clusters",
+                     [&] { return static_cast<double>(clusters_that_fit(all_gather_kernel<16>, shape)); });
+    }
+  }
+}
+
+/// By one cluster alone, and by as many as fit, one block a multiprocessor: do they slow each other down?
+template <int kWidth>
+void measure_all_gather(Report& report, const char* name, unsigned cluster) {
+  Cycles cycles;
+  for (const bool crowded : {false, true}) {
+    for (unsigned log_bytes = 8; log_bytes <= 14; log_bytes += 2) {
+      const unsigned bytes = 1u << log_bytes;
+      LaunchShape shape{cluster, kClusterThreads, cluster, std::size_t{bytes} * (cluster + 1)};
+      constexpr std::size_t kMost = 200 * 1024;
+      if (shape.shared_bytes > kMost) continue;
+      const Json parameters{{"cluster", cluster}, {"bytes_per_block", bytes}, {"clusters", crowded ? "all" : "one"}};
+      report.measure("A2", name, parameters, "cycles", [&] {
+        if (crowded) {
+          shape.shared_bytes = kMost;
+          const int fit = clusters_that_fit(all_gather_kernel<kWidth>, shape);
+          if (fit == 0) throw std::runtime_error("no cluster fits");
+          shape.blocks = cluster * static_cast<unsigned>(fit);
+        }
+        launch(all_gather_kernel<kWidth>, shape, cycles.device(), log_bytes);
+        return cycles.read() / kRounds;
       });
     }
   }
