@@ -43,6 +43,11 @@ std::unique_ptr<Plan> Plans::make(const char* operation, const Batch& batch) {
   return plan;
 }
 
+void Plans::bind(Plan& plan, const schedule::Bases& bases) const {
+  plan.work = schedule::bind(plan.program, bases);
+  if (fetches_) plan.work.fetches = fetches_(plan.program, bases);
+}
+
 Plan& Plans::find(const char* operation, const Batch& batch, schedule::Bases& bases) {
   for (const auto& plan : plans_) {
     if (fits(*plan, batch)) return *plan;
@@ -56,13 +61,13 @@ Plan& Plans::find(const char* operation, const Batch& batch, schedule::Bases& ba
     } catch (const Error&) {
       if (before > 0) arena_ = device::Buffer(device_.share(), before);
       bases.arena = arena_.data();
-      for (const auto& other : plans_) other->work = schedule::bind(other->program, bases);
+      for (const auto& other : plans_) bind(*other, bases);
       throw;
     }
     bases.arena = arena_.data();
-    for (const auto& other : plans_) other->work = schedule::bind(other->program, bases);
+    for (const auto& other : plans_) bind(*other, bases);
   }
-  plan->work = schedule::bind(plan->program, bases);
+  bind(*plan, bases);
   plans_.push_back(std::move(plan));
   return *plans_.back();
 }

@@ -29,9 +29,12 @@ struct Plan {
 /// Programs by batch shape, over one arena that is as large as the largest needs.
 class Plans {
  public:
+  using Fetches = std::function<std::vector<device::Work::Fetch>(const schedule::Program&, const schedule::Bases&)>;
+
   /// @param describe  fills a graph whose inputs are bound to the batch
-  Plans(const Device& device, bool training, std::function<void(Graph&)> describe)
-      : device_(device), training_(training), describe_(std::move(describe)) {}
+  /// @param fetches   what every run brings to the host; may be empty
+  Plans(const Device& device, bool training, std::function<void(Graph&)> describe, Fetches fetches = {})
+      : device_(device), training_(training), describe_(std::move(describe)), fetches_(std::move(fetches)) {}
 
   /// The plan for this batch's shapes, made at first need. Allocates nothing when it exists.
   Plan& find(const char* operation, const Batch& batch, schedule::Bases& bases);
@@ -43,10 +46,12 @@ class Plans {
 
  private:
   std::unique_ptr<Plan> make(const char* operation, const Batch& batch);
+  void bind(Plan& plan, const schedule::Bases& bases) const;
 
   Device device_;
   bool training_;
   std::function<void(Graph&)> describe_;
+  Fetches fetches_;
   std::vector<std::unique_ptr<Plan>> plans_;
   device::Buffer arena_;
 };

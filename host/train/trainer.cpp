@@ -1,6 +1,7 @@
 #include "seqgpu/trainer.hpp"
 
 #include <cmath>
+#include <cstring>
 
 #include "graph/data.hpp"
 #include "schedule/program.hpp"
@@ -84,7 +85,8 @@ struct Trainer::Impl {
   schedule::Bases bases;
   StepReport report;
   train::Plan* last = nullptr;
-  int last_loss = -1;
+  op::Control control_after;  // fetched with each step
+  alignas(double) std::byte loss_after[sizeof(double)];
 
   train::ParameterStore& store() { return parameters.store(); }
 
@@ -116,6 +118,13 @@ struct Trainer::Impl {
   }
   void write_control(const op::Control& c) { device.backend().upload(control.data(), &c, sizeof c); }
 
+  /// What a step brings to the host.
+  std::vector<device::Work::Fetch> fetches(const schedule::Program& program, const schedule::Bases& at) {
+    const int loss = program.graph.outputs.back().second;
+    return {{&control_after, at.control, sizeof control_after},
+            {loss_after, schedule::address(program, at, loss), static_cast<std::int64_t>(size_of(store().dtype))}};
+  }
+
   /// The first parameter whose gradient holds a NaN or an infinity.
   std::string non_finite_name() {
     for (const auto& entry : store().entries) {
@@ -144,20 +153,18 @@ struct Trainer::Impl {
     const std::int64_t skipped_before = report.skipped_total;
     device.backend().run(plan.work);
     last = &plan;
-    const op::Control c = read_control();
+    const op::Control& c = control_after;
     report.gradient_norm = static_cast<float>(c.norm);
     report.skipped_total = c.skipped;
     report.skipped = c.skipped != skipped_before;
     report.non_finite_parameter.clear();
     if (report.skipped) report.non_finite_parameter = non_finite_name();
-    const int loss = plan.program.graph.outputs.back().second;
-    const std::byte* at = schedule::address(plan.program, bases, loss);
     if (store().dtype == DType::f64) {
       double value = 0;
-      device.backend().download(&value, at, sizeof value);
+      std::memcpy(&value, loss_after, sizeof value);
       report.loss = static_cast<float>(value);
     } else {
-      device.backend().download(&report.loss, at, sizeof report.loss);
+      std::memcpy(&report.loss, loss_after, sizeof report.loss);
     }
     return report.loss;
   }
@@ -173,12 +180,14 @@ struct Trainer::Impl {
 
 Trainer::Trainer(const Device& device, Parameters& parameters, const Optimizer& optimizer,
                  std::function<Value(Graph&)> build)
-    : impl_(new Impl{device, parameters, {}, std::move(build), {}, {}, {}, {}, {}, {}, {}, {}, nullptr, -1}) {
+    : impl_(new Impl{device, parameters, {}, std::move(build), {}, {}, {}, {}, {}, {}, {}, {}, nullptr, {}, {}}) {
   Impl& t = *impl_;
   train::ParameterStore& store = parameters.store();
   store.freeze();
   t.optimizer = train::describe(optimizer, store.dtype, store.flat_count);
-  t.plans = std::make_unique<train::Plans>(device, /*training=*/true, [&t](Graph& g) { t.describe(g); });
+  t.plans = std::make_unique<train::Plans>(
+      device, /*training=*/true, [&t](Graph& g) { t.describe(g); },
+      [&t](const schedule::Program& program, const schedule::Bases& at) { return t.fetches(program, at); });
   const int moments = train::moment_count(t.optimizer.kind);
   t.gradients = t.zeroed(store.flat_bytes());
   if (moments > 0) t.moment1 = t.zeroed(store.flat_bytes());
