@@ -110,36 +110,59 @@ float rounded(float value, Rounding rounding) {
   return value;
 }
 
-// op(matrix) [rows, columns], rounded, column-major without gaps.
-std::vector<float> pack(const Matrix& matrix, bool transpose, std::int64_t rows, std::int64_t columns,
-                        std::int64_t offset, Rounding rounding) {
-  std::vector<float> result(static_cast<std::size_t>(rows * columns));
-  float* to = result.data();
+constexpr std::int64_t kPanel = 16;  // rows of C that are summed together, in registers
+
+// op(matrix) [rows, columns], rounded, in panels of kPanel rows: [panels, columns, kPanel], the last one filled with 0.
+std::vector<float> pack_panels(const Matrix& matrix, bool transpose, std::int64_t rows, std::int64_t columns,
+                               std::int64_t offset, Rounding rounding) {
+  const std::int64_t panels = (rows + kPanel - 1) / kPanel;
+  std::vector<float> result(static_cast<std::size_t>(panels * columns * kPanel));
   for (std::int64_t j = 0; j < columns; ++j)
     for (std::int64_t i = 0; i < rows; ++i) {
-      const std::int64_t place = transpose ? j + i * matrix.leading : i + j * matrix.leading;
-      *to++ = rounded(load(matrix, offset + place), rounding);
+      const std::int64_t from = transpose ? j + i * matrix.leading : i + j * matrix.leading;
+      const std::int64_t to = (i / kPanel * columns + j) * kPanel + i % kPanel;
+      result[static_cast<std::size_t>(to)] = rounded(load(matrix, offset + from), rounding);
     }
   return result;
 }
 
+// op(matrix) [rows, columns], rounded, column-major without gaps.
+std::vector<float> pack_columns(const Matrix& matrix, bool transpose, std::int64_t rows, std::int64_t columns,
+                                std::int64_t offset, Rounding rounding) {
+  std::vector<float> result;
+  result.reserve(static_cast<std::size_t>(rows * columns));
+  for (std::int64_t j = 0; j < columns; ++j)
+    for (std::int64_t i = 0; i < rows; ++i) {
+      const std::int64_t from = transpose ? j + i * matrix.leading : i + j * matrix.leading;
+      result.push_back(rounded(load(matrix, offset + from), rounding));
+    }
+  return result;
+}
+
+// One panel of A by one column of B, summed over k in order.
+struct PanelSums {
+  float value[kPanel];
+};
+PanelSums sum_panel(const float* panel, const float* column, std::int64_t k) {
+  PanelSums sums{};
+  for (std::int64_t l = 0; l < k; ++l)
+    for (std::int64_t i = 0; i < kPanel; ++i) sums.value[i] += panel[l * kPanel + i] * column[l];
+  return sums;
+}
+
 void multiply(const Gemm& gemm, std::int64_t index) {
   const std::int64_t m = gemm.m, n = gemm.n, k = gemm.alpha == 0 ? 0 : gemm.k;  // alpha 0: A and B are not read
-  const std::vector<float> a = pack(gemm.a, gemm.transpose_a, m, k, index * gemm.a.stride, gemm.rounding);
-  const std::vector<float> b = pack(gemm.b, gemm.transpose_b, k, n, index * gemm.b.stride, gemm.rounding);
-  std::vector<float> sums(static_cast<std::size_t>(m));
+  const auto a = pack_panels(gemm.a, gemm.transpose_a, m, k, index * gemm.a.stride, gemm.rounding);
+  const auto b = pack_columns(gemm.b, gemm.transpose_b, k, n, index * gemm.b.stride, gemm.rounding);
   for (std::int64_t j = 0; j < n; ++j) {
-    std::fill(sums.begin(), sums.end(), 0.f);
-    for (std::int64_t l = 0; l < k; ++l) {
-      const float* column = a.data() + l * m;
-      const float factor = b[static_cast<std::size_t>(l + j * k)];
-      for (std::int64_t i = 0; i < m; ++i) sums[static_cast<std::size_t>(i)] += column[i] * factor;
-    }
     const std::int64_t start = index * gemm.c.stride + j * gemm.c.leading;
-    for (std::int64_t i = 0; i < m; ++i) {
-      float value = gemm.alpha * sums[static_cast<std::size_t>(i)];
-      if (gemm.beta != 0) value += gemm.beta * load(gemm.c, start + i);  // beta 0: C may hold anything
-      store(gemm.c, start + i, value);
+    for (std::int64_t first = 0; first < m; first += kPanel) {
+      const PanelSums sums = sum_panel(a.data() + first * k, b.data() + j * k, k);
+      for (std::int64_t i = first; i < std::min(m, first + kPanel); ++i) {
+        float value = gemm.alpha * sums.value[i - first];
+        if (gemm.beta != 0) value += gemm.beta * load(gemm.c, start + i);  // beta 0: C may hold anything
+        store(gemm.c, start + i, value);
+      }
     }
     dev_init(static_cast<const char*>(gemm.c.data) + static_cast<std::size_t>(start) * gemm.c.width(),
              static_cast<std::size_t>(m) * gemm.c.width());

@@ -219,19 +219,20 @@ union cudaLaunchAttributeValue {
   int priority;
 };
 
-struct cudaLaunchAttribute {
+typedef struct cudaLaunchAttribute_st {
   cudaLaunchAttributeID id;
+  char pad[8 - sizeof(cudaLaunchAttributeID)];
   cudaLaunchAttributeValue val;
-};
+} cudaLaunchAttribute;
 
-struct cudaLaunchConfig_t {
+typedef struct cudaLaunchConfig_st {
   dim3 gridDim;
   dim3 blockDim;
   std::size_t dynamicSmemBytes;
   cudaStream_t stream;
   cudaLaunchAttribute* attrs;
   unsigned int numAttrs;
-};
+} cudaLaunchConfig_t;
 
 // Errors.
 cudaError_t cudaGetLastError();

@@ -1,17 +1,12 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
-#include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <array>
 #include <bit>
 #include <cmath>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <filesystem>
 #include <limits>
-#include <string>
+
+#include "emulator/toolkit.hpp"
 
 namespace seqgpu::tests {
 namespace {
@@ -129,49 +124,12 @@ int main() {
 }
 )";
 
-std::string output_of(const std::string& command) {
-  std::string text;
-  if (std::FILE* pipe = popen(command.c_str(), "r")) {
-    std::array<char, 256> buffer;
-    while (std::fgets(buffer.data(), buffer.size(), pipe) != nullptr) text += buffer.data();
-    if (pclose(pipe) != 0) text.clear();
-  }
-  return text;
-}
-
-// Where the toolkit's headers are, if anywhere.
-std::filesystem::path toolkit_headers() {
-  for (const char* name : {"CUDA_HOME", "CUDA_PATH"})
-    if (const char* home = std::getenv(name))
-      if (std::filesystem::path path = std::filesystem::path(home) / "include"; exists(path / "cuda_bf16.h"))
-        return path;
-  const std::filesystem::path usual = "/usr/local/cuda/include";
-  return exists(usual / "cuda_bf16.h") ? usual : std::filesystem::path{};
-}
-
 TEST(EmulatorConversion, AgreesWithTheToolkit) {
   const std::filesystem::path toolkit = toolkit_headers();
   if (toolkit.empty()) GTEST_SKIP() << "no CUDA toolkit found";
-  const auto folder = std::filesystem::temp_directory_path() / ("seqgpu_conversion_" + std::to_string(getpid()));
-  create_directories(folder);
-  const std::string source = folder / "hash.cpp";
-  if (std::FILE* file = std::fopen(source.c_str(), "w")) {
-    std::fputs(kHashProgram, file);
-    std::fclose(file);
-  }
-  const char* compiler = std::getenv("CXX");
-  const auto hash_with = [&](const std::string& headers, const std::string& name) {
-    const std::string program = folder / name;
-    const std::string build = std::string(compiler != nullptr ? compiler : "c++") + " -std=c++20 -O1 -w -I '" +
-                              headers + "' '" + source + "' -o '" + program + "' 2>&1";
-    const std::string messages = output_of(build + " && echo built");
-    EXPECT_NE(messages.find("built"), std::string::npos) << messages;
-    return output_of("'" + program + "'");
-  };
-  const std::string theirs = hash_with(toolkit, "toolkit"), ours = hash_with("emulator/include", "emulator");
+  const std::string theirs = run_against(toolkit, kHashProgram);
   EXPECT_FALSE(theirs.empty());
-  EXPECT_EQ(ours, theirs);
-  remove_all(folder);
+  EXPECT_EQ(run_against(emulator_headers(), kHashProgram), theirs);
 }
 
 }  // namespace
