@@ -89,8 +89,8 @@ void acquire(const void* p) {
   auto& warps = warps_known(block);
   for (std::size_t w = 0; w < block.warps.size(); ++w) {
     // What a lane released itself tells it nothing about the other lanes of its warp.
-    if (w == current->warp && inside->second.lanes[w] == current->lane) continue;
-    raise(warps[current->warp * block.warps.size() + w], inside->second.warps[w]);
+    const bool own = w == current->warp && inside->second.lanes[w] == current->lane;
+    raise(warps[current->warp * block.warps.size() + w], (own ? inside->second.others : inside->second.warps)[w]);
   }
 }
 
@@ -109,6 +109,7 @@ void release(const void* p) {
   if (inside.warps.empty()) {
     inside.warps.assign(warps, 0);
     inside.lanes.assign(warps, 0);
+    inside.others.assign(warps, 0);
   }
   const auto& warps_of_mine = warps_known(block);
   for (std::size_t w = 0; w < warps; ++w) {
@@ -116,6 +117,7 @@ void release(const void* p) {
     inside.warps[w] = warps_of_mine[current->warp * warps + w];
     inside.lanes[w] = 32;  // nobody of this block's: second hand
   }
+  if (inside.lanes[current->warp] != current->lane) inside.others[current->warp] = inside.warps[current->warp];
   inside.warps[current->warp] = time;
   inside.lanes[current->warp] = current->lane;
 }

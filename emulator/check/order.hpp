@@ -38,8 +38,9 @@ struct BlockClock {
 /// What the address of an atomic or mbarrier carries from releases to acquires.
 struct Release {
   struct FromBlock {
-    std::vector<std::uint32_t> warps;  // stamp of each warp's last release
-    std::vector<unsigned> lanes;       // by which lane
+    std::vector<std::uint32_t> warps;   // stamp of each warp's last release
+    std::vector<unsigned> lanes;        // by which lane
+    std::vector<std::uint32_t> others;  // stamp of the last one by another lane
   };
   std::vector<std::uint32_t> blocks;
   std::unordered_map<unsigned, FromBlock> inside;  // by block number
