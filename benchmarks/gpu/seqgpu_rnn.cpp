@@ -72,19 +72,24 @@ Value layer(Graph& g, const Parameters& p, const Workload& w, Precision precisio
   return outputs.size() == 1 ? outputs[0] : concat(outputs, -1);
 }
 
-/// Everything a step computes, by name.
-TensorMap compute(const Device& device, const Workload& w, Precision precision) {
+enum class Pass { forward, train };
+const char* name_of(Pass pass) { return pass == Pass::forward ? "forward" : "train"; }
+
+/// What a pass computes, by name: y, or the gradients of mean(y*y).
+TensorMap compute(const Device& device, const Workload& w, Precision precision, Pass pass) {
   Parameters parameters(device, 1);
   add_parameters(parameters, w);
-  TensorMap results =
-      Session(device, parameters, [&](Graph& g) { g.output("y", layer(g, parameters, w, precision)); }).run({});
+  if (pass == Pass::forward) {
+    return Session(device, parameters, [&](Graph& g) { g.output("y", layer(g, parameters, w, precision)); }).run({});
+  }
   Trainer trainer(device, parameters, Sgd{.rate = 0.f}, [&](Graph& g) {
     const Value y = layer(g, parameters, w, precision);
     return reduce_all(mul(y, y), Reduction::mean);
   });
   trainer.step({});
-  for (const std::string& name : parameters.names()) results["gradient of " + name] = trainer.gradient(name);
-  return results;
+  TensorMap gradients;
+  for (const std::string& name : parameters.names()) gradients["gradient of " + name] = trainer.gradient(name);
+  return gradients;
 }
 
 /// The largest |a - b| / |b| of all tensors (Frobenius norms). @param worst  which tensor it is
@@ -99,7 +104,8 @@ double worst_error(const TensorMap& got, const TensorMap& want, std::string& wor
       norm += static_cast<double>(b[i]) * static_cast<double>(b[i]);
     }
     const double error = std::sqrt(difference / std::max(norm, 1e-300));
-    if (!(error <= largest)) largest = error, worst = name;  // a NaN is kept
+    if (std::isnan(error)) return worst = name, error;
+    if (error > largest) largest = error, worst = name;
   }
   return largest;
 }
@@ -132,30 +138,33 @@ class Contest {
 
   void run(const Workload& w) {
     if (budget_.spent()) return leave_out(w, "all", "", "", "no time", "the time budget is spent");
-    const TensorMap reference = compute(cpu_device(), shortened(w), Precision::f32);
     Parameters parameters(device_, 1);
     add_parameters(parameters, w);
-    for (const Precision precision : kPrecisions) {
-      for (const std::string& strategy : strategies_) {
-        if (strategy == kChoice) {
-          attempt(w, precision, "", [&] { note_choice(w, precision, parameters); });
-        } else {
-          attempt(w, precision, strategy, [&] { contend(w, precision, strategy, reference, parameters); });
+    for (const Pass pass : {Pass::forward, Pass::train}) {
+      const TensorMap reference = compute(cpu_device(), shortened(w), Precision::f32, pass);
+      for (const Precision precision : kPrecisions) {
+        for (const std::string& strategy : strategies_) {
+          if (strategy == kChoice) continue;
+          attempt(w, pass, precision, strategy, [&] { contend(w, pass, precision, strategy, reference, parameters); });
         }
       }
+    }
+    if (std::find(strategies_.begin(), strategies_.end(), kChoice) == strategies_.end()) return;
+    for (const Precision precision : kPrecisions) {
+      attempt(w, Pass::forward, precision, "", [&] { note_choice(w, precision, parameters); });
     }
   }
 
  private:
   template <class Body>
-  void attempt(const Workload& w, Precision precision, const std::string& strategy, Body&& body) {
+  void attempt(const Workload& w, Pass pass, Precision precision, const std::string& strategy, Body&& body) {
     try {
       backend_->ask_for(strategy);
       body();
     } catch (const Error& error) {
       backend_->pretend(false);
-      leave_out(w, "all", to_string(precision), strategy,
-                error.code() == ErrorCode::unsupported ? "unsupported" : "failed", error.what());
+      const char* status = error.code() == ErrorCode::unsupported ? "unsupported" : "failed";
+      leave_out(w, name_of(pass), to_string(precision), strategy, status, error.what());
       if (error.code() == ErrorCode::device_lost) throw;
     }
   }
@@ -165,22 +174,25 @@ class Contest {
     records_.write(left_out(kContestant, w, pass, precision, variant, status, why));
   }
 
-  void contend(const Workload& w, Precision precision, const std::string& strategy, const TensorMap& reference,
-               Parameters& parameters) {
+  void contend(const Workload& w, Pass pass, Precision precision, const std::string& strategy,
+               const TensorMap& reference, Parameters& parameters) {
     std::string worst;
-    const double error = worst_error(compute(device_, shortened(w), precision), reference, worst);
+    const double error = worst_error(compute(device_, shortened(w), precision, pass), reference, worst);
     if (backend_->last_strategy().find(strategy) == std::string::npos) {
-      return leave_out(w, "all", to_string(precision), strategy, "unsupported",
+      return leave_out(w, name_of(pass), to_string(precision), strategy, "unsupported",
                        "the device took " + backend_->last_strategy());
     }
     if (!(error <= tolerance(precision))) {
-      return leave_out(w, "all", to_string(precision), strategy, "disagrees",
+      return leave_out(w, name_of(pass), to_string(precision), strategy, "disagrees",
                        worst + " is off by " + std::to_string(error) + " of its norm from the CPU's");
     }
-    const auto session = forward_pass(w, precision, parameters);
-    time(w, "forward", precision, error, [&] { session->run({}); });
-    const auto trainer = training_step(w, precision, parameters);
-    time(w, "train", precision, error, [&] { trainer->step({}); });
+    if (pass == Pass::forward) {
+      const auto session = forward_pass(w, precision, parameters);
+      time(w, pass, precision, error, [&] { session->run({}); });
+    } else {
+      const auto trainer = training_step(w, precision, parameters);
+      time(w, pass, precision, error, [&] { trainer->step({}); });
+    }
   }
 
   std::unique_ptr<Session> forward_pass(const Workload& w, Precision precision, const Parameters& parameters) {
@@ -195,7 +207,7 @@ class Contest {
   }
 
   template <class Body>
-  void time(const Workload& w, const char* pass, Precision precision, double error, Body&& body) {
+  void time(const Workload& w, Pass pass, Precision precision, double error, Body&& body) {
     for (int i = 0; i < 4; ++i) body();  // plans, captures, warms up
     std::vector<double> program, wall;
     for (int left = repeats_for(backend_->last_seconds()); left > 0; --left) {
@@ -204,7 +216,7 @@ class Contest {
       wall.push_back(seconds_since(start) * 1e6);
       program.push_back(backend_->last_seconds() * 1e6);
     }
-    Json record = time_record(kContestant, w, pass, to_string(precision), backend_->last_strategy());
+    Json record = time_record(kContestant, w, name_of(pass), to_string(precision), backend_->last_strategy());
     record["us_median"] = median(program);
     record["us_min"] = *std::min_element(program.begin(), program.end());
     record["wall_us_median"] = median(wall);
