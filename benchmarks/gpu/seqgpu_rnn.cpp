@@ -104,8 +104,10 @@ double worst_error(const TensorMap& got, const TensorMap& want, std::string& wor
       norm += static_cast<double>(b[i]) * static_cast<double>(b[i]);
     }
     const double error = std::sqrt(difference / std::max(norm, 1e-300));
-    if (std::isnan(error)) return worst = name, error;
-    if (error > largest) largest = error, worst = name;
+    if (error <= largest) continue;
+    largest = error;
+    worst = name;
+    if (std::isnan(error)) break;
   }
   return largest;
 }
