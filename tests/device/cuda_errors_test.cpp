@@ -55,17 +55,16 @@ TEST_F(CudaErrors, OutOfMemoryWhilePreparing) {
   };
   for (const char* function : {"cudaMalloc", "cudaMallocHost", "cudaEventCreateWithFlags", "cudaGraphInstantiate"}) {
     for (std::size_t skip = 0; skip < 3; ++skip) {
-      start();
-      refused = 0;
-      const std::size_t first = function == std::string("cudaMalloc") ? 1 : 0;  // after the test's own memory
-      emulator::fail_next(function, cudaErrorMemoryAllocation, first + skip);
-      run_often();
-      EXPECT_LE(refused, 1) << function << " " << skip;
-      if (skip == 0) {
-        EXPECT_EQ(refused, 1) << function;
-      }
-      backend.reset();
-      emulator::reset();
+      in_own_process([&] {  // a refusal that is not met would stay
+        start();
+        const std::size_t first = function == std::string("cudaMalloc") ? 1 : 0;  // after the test's own memory
+        emulator::fail_next(function, cudaErrorMemoryAllocation, first + skip);
+        run_often();
+        EXPECT_LE(refused, 1) << function << " " << skip;
+        if (skip == 0) {
+          EXPECT_EQ(refused, 1) << function;
+        }
+      });
     }
   }
 }
@@ -106,69 +105,75 @@ TEST_F(CudaErrors, RefusedLaunchIsNamed) {
 }
 
 TEST_F(CudaErrors, LostDeviceSaysWhyForEver) {
-  start();
-  Ints memory(backend, {5, 0, 0});
-  Work work;
-  work.streams = 2;
-  work.launches = {make(kAdd, {memory.at(0), nullptr}, {memory.at(1)}), make(kBroken, {nullptr}, {}, 1, {0}, kBinary),
-                   make(kAdd, {memory.at(1), nullptr}, {memory.at(2)}, 0, {1})};
-  const testing::Matcher<std::string> cause =
-      AllOf(HasSubstr("planted in a test"), HasSubstr("oldest unfinished launch: binary (test broken), launch 2 of 3"));
-  expect_error(
-      ErrorCode::device_lost, [&] { backend->run(work); }, AllOf(HasSubstr("run: the GPU is lost"), cause));
-  int value = 0;
-  const testing::Matcher<std::string> again = AllOf(HasSubstr("the GPU was lost before"), cause);
-  expect_error(
-      ErrorCode::device_lost, [&] { backend->run(work); }, again);
-  expect_error(
-      ErrorCode::device_lost, [&] { backend->upload(memory.at(0), &value, 4); }, again);
-  expect_error(
-      ErrorCode::device_lost, [&] { backend->download(&value, memory.at(0), 4); }, again);
-  expect_error(
-      ErrorCode::device_lost, [&] { backend->zero(memory.at(0), 4); }, again);
-  expect_error(
-      ErrorCode::device_lost, [&] { backend->allocate(4); }, again);
+  in_own_process([&] {
+    start();
+    Ints memory(backend, {5, 0, 0});
+    Work work;
+    work.streams = 2;
+    work.launches = {make(kAdd, {memory.at(0), nullptr}, {memory.at(1)}), make(kBroken, {nullptr}, {}, 1, {0}, kBinary),
+                     make(kAdd, {memory.at(1), nullptr}, {memory.at(2)}, 0, {1})};
+    const testing::Matcher<std::string> cause = AllOf(
+        HasSubstr("planted in a test"), HasSubstr("oldest unfinished launch: binary (test broken), launch 2 of 3"));
+    expect_error(
+        ErrorCode::device_lost, [&] { backend->run(work); }, AllOf(HasSubstr("run: the GPU is lost"), cause));
+    int value = 0;
+    const testing::Matcher<std::string> again = AllOf(HasSubstr("the GPU was lost before"), cause);
+    expect_error(
+        ErrorCode::device_lost, [&] { backend->run(work); }, again);
+    expect_error(
+        ErrorCode::device_lost, [&] { backend->upload(memory.at(0), &value, 4); }, again);
+    expect_error(
+        ErrorCode::device_lost, [&] { backend->download(&value, memory.at(0), 4); }, again);
+    expect_error(
+        ErrorCode::device_lost, [&] { backend->zero(memory.at(0), 4); }, again);
+    expect_error(
+        ErrorCode::device_lost, [&] { backend->allocate(4); }, again);
+  });
 }
 
 TEST_F(CudaErrors, MarksNameTheBrokenLaunchOfAGraph) {
-  for (const bool marks : {true, false}) {
-    start({.marks = marks});
-    {
-      Ints memory(backend, {5, 0}), when(backend, {0});
-      Work work;
-      work.launches = {make(kAdd, {memory.at(0), nullptr}, {memory.at(1)}),
-                       make(kBroken, {when.at(0)}, {}, 0, {}, kBinary),
-                       make(kAdd, {memory.at(0), nullptr}, {memory.at(1)})};
-      for (int run = 0; run < 3; ++run) backend->run(work);
-      when.write({1});
-      expect_error(
-          ErrorCode::device_lost, [&] { backend->run(work); },
-          AllOf(HasSubstr("planted in a test"),
-                HasSubstr(marks ? "oldest unfinished launch: binary (test broken), launch 2 of 3" : "lost")));
+  in_own_process([&] {
+    for (const bool marks : {true, false}) {
+      start({.marks = marks});
+      {
+        Ints memory(backend, {5, 0}), when(backend, {0});
+        Work work;
+        work.launches = {make(kAdd, {memory.at(0), nullptr}, {memory.at(1)}),
+                         make(kBroken, {when.at(0)}, {}, 0, {}, kBinary),
+                         make(kAdd, {memory.at(0), nullptr}, {memory.at(1)})};
+        for (int run = 0; run < 3; ++run) backend->run(work);
+        when.write({1});
+        expect_error(
+            ErrorCode::device_lost, [&] { backend->run(work); },
+            AllOf(HasSubstr("planted in a test"),
+                  HasSubstr(marks ? "oldest unfinished launch: binary (test broken), launch 2 of 3" : "lost")));
+      }
+      backend.reset();
+      emulator::reset();
     }
-    backend.reset();
-    emulator::reset();
-  }
+  });
 }
 
 TEST_F(CudaErrors, StickyErrorOfAnyCall) {
-  for (const char* function : {"cudaMemcpyAsync", "cudaStreamSynchronize", "cudaMalloc", "cudaMemsetAsync"}) {
-    start();
-    {
-      Ints memory(backend, {1});
-      emulator::fail_next(function, cudaErrorIllegalAddress);
-      const auto use = [&] {
-        int value = 0;
-        backend->zero(memory.at(0), 4);
-        backend->download(&value, memory.at(0), 4);
-        backend->release(backend->allocate(4), 4);
-      };
-      expect_error(ErrorCode::device_lost, use, HasSubstr("cudaErrorIllegalAddress"));
-      expect_error(ErrorCode::device_lost, use, HasSubstr("the GPU was lost before (cudaErrorIllegalAddress"));
+  in_own_process([&] {
+    for (const char* function : {"cudaMemcpyAsync", "cudaStreamSynchronize", "cudaMalloc", "cudaMemsetAsync"}) {
+      start();
+      {
+        Ints memory(backend, {1});
+        emulator::fail_next(function, cudaErrorIllegalAddress);
+        const auto use = [&] {
+          int value = 0;
+          backend->zero(memory.at(0), 4);
+          backend->download(&value, memory.at(0), 4);
+          backend->release(backend->allocate(4), 4);
+        };
+        expect_error(ErrorCode::device_lost, use, HasSubstr("cudaErrorIllegalAddress"));
+        expect_error(ErrorCode::device_lost, use, HasSubstr("the GPU was lost before (cudaErrorIllegalAddress"));
+      }
+      backend.reset();
+      emulator::reset();
     }
-    backend.reset();
-    emulator::reset();
-  }
+  });
 }
 
 TEST_F(CudaErrors, IllegalInputIsTheCpusError) {

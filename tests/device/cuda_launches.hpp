@@ -3,8 +3,11 @@
 #if defined(SEQGPU_TEST_EMULATED)
 
 #include <gmock/gmock.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstdint>
+#include <cstdio>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -99,13 +102,16 @@ struct Ints {
 
 class CudaBackendTest : public testing::Test {
  protected:
-  void SetUp() override { emulator::options().quiet = true; }
+  void SetUp() override {
+    emulator::options().quiet = true;
+    before_ = emulator::live();
+  }
   void TearDown() override {
     backend.reset();
-    if (emulator::sticky_error() == cudaSuccess) {
-      EXPECT_TRUE(emulator::live().none()) << emulator::live().text();
-    }
-    emulator::reset();
+    EXPECT_EQ(emulator::live(), before_) << emulator::live().text();
+    emulator::device_model() = {};
+    emulator::reset_calls();
+    emulator::set_stream_order(order_);
   }
   void start(CudaOptions options = {}) {
     std::string why;
@@ -123,7 +129,25 @@ class CudaBackendTest : public testing::Test {
     }
   }
 
+  /// In a child process: what is lost there is not lost here.
+  template <class F>
+  static void in_own_process(F&& f) {
+    const pid_t child = fork();
+    if (child == 0) {
+      f();
+      std::fflush(nullptr);
+      _exit(HasFailure() ? 1 : 0);
+    }
+    int status = -1;
+    EXPECT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+  }
+
   std::shared_ptr<Backend> backend;
+
+ private:
+  emulator::Live before_;
+  emulator::StreamOrder order_ = emulator::stream_order();
 };
 
 }  // namespace seqgpu::device::testing_support
