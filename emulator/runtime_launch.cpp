@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <string>
 #include <unordered_map>
 
 #include "emulator/runtime.hpp"
@@ -88,6 +89,13 @@ cudaError_t check_launch(const LaunchSpec& spec, const FunctionState& function) 
   return cudaSuccess;
 }
 
+// The code that CUDA has for a fault, told by the emulator's words for it.
+cudaError_t error_of(const std::string& fault) {
+  const auto says = [&fault](const char* words) { return fault.find(words) != std::string::npos; };
+  if (says("out of bounds") || says("host memory")) return cudaErrorIllegalAddress;
+  return says("misaligned access") ? cudaErrorMisalignedAddress : cudaErrorLaunchFailure;
+}
+
 }  // namespace
 
 cudaError_t enqueue_kernel(const cudaLaunchConfig_t& config, const void* kernel, const char* name, ThreadBody body,
@@ -105,7 +113,7 @@ cudaError_t enqueue_kernel(const cudaLaunchConfig_t& config, const void* kernel,
     const auto run = [spec, body, args = std::move(args), bytes] {
       if (run_grid(spec, body, args.get(), bytes)) return cudaSuccess;
       set_fault_text(last_error());
-      return cudaErrorLaunchFailure;
+      return error_of(last_error());
     };
     return enqueue(config.stream, cudaGraphNodeTypeKernel, name != nullptr ? name : "kernel", run);
   });

@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <numeric>
+#include <thread>
 #include <vector>
 
 #include "emulator/runtime_support.hpp"
@@ -230,6 +230,24 @@ TEST_F(EmulatorGraph, ForbidsWhatCannotBeCaptured) {
   EXPECT_EQ(cudaDeviceSynchronize(), cudaErrorStreamCaptureUnsupported);
   EXPECT_EQ(end(), cudaErrorStreamCaptureInvalidated);
   EXPECT_EQ(cudaEventElapsedTime(&ms, fork_, join_), cudaErrorInvalidResourceHandle);
+}
+
+// A capture of this thread alone lets the others allocate; a global one does not.
+TEST_F(EmulatorGraph, ModesSayWhichThreadsAreForbidden) {
+  void* p = nullptr;
+  begin(cudaStreamCaptureModeThreadLocal);
+  std::thread([&p] {
+    EXPECT_EQ(cudaMalloc(&p, 4), cudaSuccess);
+    EXPECT_EQ(cudaFree(p), cudaSuccess);
+  }).join();
+  EXPECT_EQ(end(), cudaSuccess);
+  EXPECT_EQ(cudaGraphDestroy(graph_), cudaSuccess);
+  begin(cudaStreamCaptureModeGlobal);
+  std::thread([&] {
+    EXPECT_EQ(cudaMalloc(&p, 4), cudaErrorStreamCaptureUnsupported);
+    EXPECT_EQ(end(), cudaErrorStreamCaptureWrongThread);
+  }).join();
+  EXPECT_EQ(end(), cudaErrorStreamCaptureInvalidated);
 }
 
 TEST_F(EmulatorGraph, ForbidsTheDefaultStreamBesideBlockingStreams) {

@@ -1,6 +1,4 @@
-#include <cstring>
-#include <string>
-#include <vector>
+#include <thread>
 
 #include "emulator/runtime_support.hpp"
 
@@ -60,239 +58,6 @@ TEST_F(EmulatorRuntime, PretendsNoDeviceOrNoDriver) {
   EXPECT_GT(version, 0);
   device_model() = {};
   EXPECT_EQ(cudaSetDevice(1), cudaErrorInvalidDevice);
-}
-
-// Memory.
-
-TEST_F(EmulatorRuntime, CountsMemoryAndKeepsTheLimit) {
-  device_model().memory_bytes = 1000;
-  std::size_t free = 0, total = 0;
-  void *p = nullptr, *q = nullptr;
-  ASSERT_EQ(cudaMalloc(&p, 600), cudaSuccess);
-  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(p) % 256, 0u);
-  EXPECT_EQ(cudaMemGetInfo(&free, &total), cudaSuccess);
-  EXPECT_EQ(free, 400u);
-  EXPECT_EQ(total, 1000u);
-  EXPECT_EQ(cudaMalloc(&q, 401), cudaErrorMemoryAllocation);
-  EXPECT_EQ(q, nullptr);
-  EXPECT_EQ(cudaGetLastError(), cudaErrorMemoryAllocation);
-  EXPECT_EQ(cudaGetLastError(), cudaSuccess);
-  EXPECT_EQ(emulator::live().text(), "1 device allocation (600 bytes)");
-  EXPECT_EQ(cudaFree(p), cudaSuccess);
-  EXPECT_EQ(emulator::peak_device_bytes(), 600u);
-  EXPECT_EQ(emulator::calls("cudaMalloc"), 2u);
-}
-
-TEST_F(EmulatorRuntime, FreshMemoryIsNotZero) {
-  const int* p = device<int>(3);
-  const int* q = pinned<int>(3);
-  EXPECT_EQ(p[2], -1);
-  EXPECT_EQ(q[2], -1);
-  EXPECT_EQ(cudaFree(const_cast<int*>(p)), cudaSuccess);
-  EXPECT_EQ(cudaFreeHost(const_cast<int*>(q)), cudaSuccess);
-}
-
-TEST_F(EmulatorRuntime, RefusesWrongPointers) {
-  int* p = device<int>(4);
-  int* q = device<int>(4);
-  int host[8] = {};
-  EXPECT_EQ(cudaFree(host), cudaErrorInvalidValue);
-  EXPECT_EQ(cudaFree(p + 1), cudaErrorInvalidValue);
-  EXPECT_EQ(cudaFree(nullptr), cudaSuccess);
-  EXPECT_EQ(cudaMemcpy(p, host, sizeof host, cudaMemcpyHostToDevice), cudaErrorInvalidValue) << "beyond the end";
-  EXPECT_EQ(cudaMemcpy(p + 3, host, 8, cudaMemcpyHostToDevice), cudaErrorInvalidValue) << "beyond the end";
-  EXPECT_EQ(cudaMemcpy(host, host + 4, 4, cudaMemcpyHostToDevice), cudaErrorInvalidValue);
-  EXPECT_EQ(cudaMemcpy(p, q, 4, cudaMemcpyHostToDevice), cudaErrorInvalidValue);
-  EXPECT_EQ(cudaMemcpy(host, p, 4, cudaMemcpyDeviceToDevice), cudaErrorInvalidValue);
-  EXPECT_EQ(cudaMemset(host, 0, 4), cudaErrorInvalidValue);
-  EXPECT_EQ(cudaMemset(p, 0, 17), cudaErrorInvalidValue);
-  EXPECT_EQ(cudaMemset(p, 0, 16), cudaSuccess);
-  EXPECT_EQ(cudaFree(p), cudaSuccess);
-  EXPECT_EQ(cudaFree(p), cudaErrorInvalidValue) << "freed twice";
-  EXPECT_EQ(cudaMemcpy(p, host, 4, cudaMemcpyDefault), cudaErrorInvalidValue) << "freed";
-  EXPECT_EQ(cudaMemcpy(q, p, 4, cudaMemcpyHostToDevice), cudaErrorInvalidValue) << "freed";
-  EXPECT_EQ(cudaFree(q), cudaSuccess);
-  EXPECT_EQ(cudaFreeHost(host), cudaErrorInvalidValue);
-}
-
-TEST_F(EmulatorRuntime, KnowsWhatAPointerIs) {
-  int* p = device<int>(4);
-  int* q = pinned<int>(4);
-  int host = 0;
-  cudaPointerAttributes attributes{};
-  EXPECT_EQ(cudaPointerGetAttributes(&attributes, p + 3), cudaSuccess);
-  EXPECT_EQ(attributes.type, cudaMemoryTypeDevice);
-  EXPECT_EQ(cudaPointerGetAttributes(&attributes, q + 3), cudaSuccess);
-  EXPECT_EQ(attributes.type, cudaMemoryTypeHost);
-  EXPECT_EQ(cudaPointerGetAttributes(&attributes, &host), cudaSuccess);
-  EXPECT_EQ(attributes.type, cudaMemoryTypeUnregistered);
-  EXPECT_EQ(cudaFree(p), cudaSuccess);
-  EXPECT_EQ(cudaFreeHost(q), cudaSuccess);
-}
-
-// Pageable memory is read at the call, pinned memory when the copy runs.
-TEST_F(EmulatorRuntime, StagesPageableMemory) {
-  const cudaStream_t s = stream();
-  int* p = device<int>(2);
-  int* source = pinned<int>(1);
-  int pageable = 6;
-  *source = 5;
-  EXPECT_EQ(cudaMemcpyAsync(p, source, 4, cudaMemcpyHostToDevice, s), cudaSuccess);
-  EXPECT_EQ(cudaMemcpyAsync(p + 1, &pageable, 4, cudaMemcpyHostToDevice, s), cudaSuccess);
-  *source = 7;
-  pageable = 8;
-  EXPECT_EQ(p[0], -1) << "nothing runs before the host waits";
-  EXPECT_EQ(cudaStreamSynchronize(s), cudaSuccess);
-  EXPECT_EQ(p[0], 7);
-  EXPECT_EQ(p[1], 6);
-
-  int into_pageable = 0;
-  EXPECT_EQ(cudaMemcpyAsync(&into_pageable, p, 4, cudaMemcpyDeviceToHost, s), cudaSuccess);
-  EXPECT_EQ(into_pageable, 7) << "into pageable memory the call waits";
-  *source = 0;
-  EXPECT_EQ(cudaMemcpyAsync(source, p + 1, 4, cudaMemcpyDeviceToHost, s), cudaSuccess);
-  EXPECT_EQ(*source, 0) << "into pinned memory it does not";
-  EXPECT_EQ(cudaFreeHost(source), cudaSuccess) << "waits for the copy";
-  EXPECT_EQ(cudaFree(p), cudaSuccess);
-  EXPECT_EQ(cudaStreamDestroy(s), cudaSuccess);
-}
-
-// Streams and events.
-
-TEST_F(EmulatorRuntime, RunsOnlyWhatTheHostWaitsFor) {
-  const cudaStream_t one = stream(), two = stream();
-  int* p = device<int>(2);
-  EXPECT_EQ(launch(one, [p] { p[0] = 1; }), cudaSuccess);
-  EXPECT_EQ(launch(two, [p] { p[1] = p[0]; }), cudaSuccess);  // no event: reads too early
-  EXPECT_EQ(cudaStreamSynchronize(two), cudaSuccess);
-  EXPECT_EQ(p[0], -1);
-  EXPECT_EQ(p[1], -1);
-  EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
-  EXPECT_EQ(p[0], 1);
-  EXPECT_EQ(cudaFree(p), cudaSuccess);
-  EXPECT_EQ(cudaStreamDestroy(one), cudaSuccess);
-  EXPECT_EQ(cudaStreamDestroy(two), cudaSuccess);
-}
-
-TEST_F(EmulatorRuntime, EventsOrderStreams) {
-  for (const StreamOrder order : {StreamOrder::enqueued, StreamOrder::reverse, StreamOrder::random}) {
-    emulator::set_stream_order(order, 7);
-    const cudaStream_t one = stream(), two = stream();
-    const cudaEvent_t done = event();
-    int* p = device<int>(2);
-    EXPECT_EQ(launch(one, [p] { p[0] = 1; }), cudaSuccess);
-    EXPECT_EQ(cudaEventRecord(done, one), cudaSuccess);
-    EXPECT_EQ(launch(one, [p] { p[0] += 1; }), cudaSuccess);
-    EXPECT_EQ(cudaStreamWaitEvent(two, done, 0), cudaSuccess);
-    EXPECT_EQ(launch(two, [p] { p[1] = p[0]; }), cudaSuccess);
-    EXPECT_EQ(cudaEventDestroy(done), cudaSuccess) << "the wait stays";
-    EXPECT_EQ(cudaStreamSynchronize(two), cudaSuccess);
-    EXPECT_GE(p[1], 1);
-    EXPECT_EQ(cudaFree(p), cudaSuccess);
-    EXPECT_EQ(cudaStreamDestroy(one), cudaSuccess);
-    EXPECT_EQ(cudaStreamDestroy(two), cudaSuccess);
-  }
-}
-
-TEST_F(EmulatorRuntime, EventsTellWhenTheyAreReached) {
-  const cudaStream_t s = stream();
-  const cudaEvent_t start = event(cudaEventDefault), end = event(cudaEventDefault), untimed = event();
-  float ms = -1;
-  EXPECT_EQ(cudaEventQuery(start), cudaSuccess) << "never recorded";
-  EXPECT_EQ(cudaEventElapsedTime(&ms, start, end), cudaErrorInvalidResourceHandle);
-  EXPECT_EQ(cudaEventRecord(start, s), cudaSuccess);
-  EXPECT_EQ(launch(s, [] {}), cudaSuccess);
-  EXPECT_EQ(cudaEventRecord(end, s), cudaSuccess);
-  EXPECT_EQ(cudaEventElapsedTime(&ms, start, end), cudaErrorNotReady);
-  int polls = 0;
-  while (cudaEventQuery(end) == cudaErrorNotReady) ++polls;  // ends: each query lets something run
-  EXPECT_EQ(polls, 3);
-  EXPECT_EQ(cudaEventElapsedTime(&ms, start, end), cudaSuccess);
-  EXPECT_GE(ms, 0.f);
-  EXPECT_EQ(cudaEventRecord(untimed, s), cudaSuccess);
-  EXPECT_EQ(cudaEventSynchronize(untimed), cudaSuccess);
-  EXPECT_EQ(cudaEventElapsedTime(&ms, start, untimed), cudaErrorInvalidResourceHandle);
-  for (const cudaEvent_t e : {start, end, untimed}) EXPECT_EQ(cudaEventDestroy(e), cudaSuccess);
-  EXPECT_EQ(cudaEventDestroy(end), cudaErrorInvalidResourceHandle);
-  EXPECT_EQ(cudaStreamDestroy(s), cudaSuccess);
-  EXPECT_EQ(cudaStreamSynchronize(s), cudaErrorInvalidResourceHandle);
-}
-
-// The default stream waits for blocking streams and they for it; a non-blocking one stands apart.
-TEST_F(EmulatorRuntime, TheDefaultStreamOrdersBlockingStreams) {
-  emulator::set_stream_order(StreamOrder::reverse, 1);
-  const cudaStream_t blocking = stream(cudaStreamDefault), apart = stream();
-  int* p = device<int>(3);
-  EXPECT_EQ(launch(blocking, [p] { p[0] = 1; }), cudaSuccess);
-  EXPECT_EQ(launch(apart, [p] { p[1] = 1; }), cudaSuccess);
-  EXPECT_EQ(launch(nullptr, [p] { p[2] = 10 * p[0] + p[1]; }), cudaSuccess);
-  EXPECT_EQ(launch(blocking, [p] { p[0] = p[2]; }), cudaSuccess);
-  EXPECT_EQ(cudaStreamSynchronize(blocking), cudaSuccess);
-  EXPECT_EQ(p[0], 10 - 1);
-  EXPECT_EQ(cudaStreamQuery(apart), cudaErrorNotReady);
-  EXPECT_EQ(cudaFree(p), cudaSuccess);
-  EXPECT_EQ(cudaStreamDestroy(blocking), cudaSuccess);
-  EXPECT_EQ(cudaStreamDestroy(apart), cudaSuccess);
-}
-
-// Two streams without an order between them: reverse and some seeds show both outcomes, each seed always the same one.
-TEST_F(EmulatorRuntime, OrdersAreLegalAndRepeatable) {
-  const cudaStream_t one = stream(), two = stream();
-  int* p = device<int>(1);
-  const auto last_writer = [&](StreamOrder order, std::uint64_t seed) {
-    emulator::set_stream_order(order, seed);
-    EXPECT_EQ(launch(one, [p] { *p = 1; }), cudaSuccess);
-    EXPECT_EQ(launch(two, [p] { *p = 2; }), cudaSuccess);
-    EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
-    return *p;
-  };
-  EXPECT_EQ(last_writer(StreamOrder::enqueued, 1), 2);
-  EXPECT_EQ(last_writer(StreamOrder::reverse, 1), 1);
-  bool seen[3] = {};
-  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
-    const int writer = last_writer(StreamOrder::random, seed);
-    EXPECT_EQ(last_writer(StreamOrder::random, seed), writer);
-    seen[writer] = true;
-  }
-  EXPECT_TRUE(seen[1] && seen[2]);
-  EXPECT_EQ(cudaFree(p), cudaSuccess);
-  EXPECT_EQ(cudaStreamDestroy(one), cudaSuccess);
-  EXPECT_EQ(cudaStreamDestroy(two), cudaSuccess);
-}
-
-TEST_F(EmulatorRuntime, HostFunctionsRunInOrderAndMayNotCallTheRuntime) {
-  struct Seen {
-    int value = 0;
-    cudaError_t error = cudaSuccess;
-  } seen;
-  const cudaStream_t s = stream();
-  int* p = device<int>(1);
-  EXPECT_EQ(launch(s, [p] { *p = 4; }), cudaSuccess);
-  static int* device_value;
-  device_value = p;
-  const auto read = [](void* data) {
-    auto* into = static_cast<Seen*>(data);
-    into->value = *device_value;
-    into->error = cudaDeviceSynchronize();
-  };
-  EXPECT_EQ(cudaLaunchHostFunc(s, read, &seen), cudaSuccess);
-  EXPECT_EQ(seen.value, 0);
-  EXPECT_EQ(cudaStreamSynchronize(s), cudaSuccess);
-  EXPECT_EQ(seen.value, 4);
-  EXPECT_EQ(seen.error, cudaErrorNotPermitted);
-  EXPECT_EQ(cudaFree(p), cudaSuccess);
-  EXPECT_EQ(cudaStreamDestroy(s), cudaSuccess);
-}
-
-TEST_F(EmulatorRuntime, AStreamMayGoBeforeItsWork) {
-  int* p = device<int>(1);
-  const cudaStream_t s = stream();
-  for (int i = 0; i < 100000; ++i) EXPECT_EQ(launch(s, [p, i] { *p = i; }), cudaSuccess);  // a long chain
-  EXPECT_EQ(cudaStreamDestroy(s), cudaSuccess);
-  EXPECT_EQ(emulator::live().pending, 100000u);
-  EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
-  EXPECT_EQ(*p, 99999);
-  EXPECT_EQ(cudaFree(p), cudaSuccess);
 }
 
 // Launches.
@@ -413,6 +178,19 @@ TEST_F(EmulatorRuntime, ErrorsOfKernelsStick) {
   EXPECT_TRUE(emulator::live().none());
   emulator::reset();
   EXPECT_EQ(cudaGetLastError(), cudaSuccess);
+}
+
+TEST_F(EmulatorRuntime, FaultsHaveTheirCodes) {
+  const auto error_of = [](const char* fault) {
+    EXPECT_EQ(launch(nullptr, [fault] { emulator::fail("%s", fault); }), cudaSuccess);
+    const cudaError_t error = cudaDeviceSynchronize();
+    emulator::reset();
+    return error;
+  };
+  EXPECT_EQ(error_of("read out of bounds of 4 bytes"), cudaErrorIllegalAddress);
+  EXPECT_EQ(error_of("write to host memory of 4 bytes"), cudaErrorIllegalAddress);
+  EXPECT_EQ(error_of("misaligned access of 8 bytes"), cudaErrorMisalignedAddress);
+  EXPECT_EQ(error_of("race"), cudaErrorLaunchFailure);
 }
 
 TEST_F(EmulatorRuntime, KernelsMayNotCallTheRuntime) {
