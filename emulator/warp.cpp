@@ -19,12 +19,11 @@ unsigned checked_mask(const Warp& warp, unsigned mask, const char* name, Locatio
   return mask & warp.alive;
 }
 
+// Collectives of other masks may be open too, and may name this lane: it will come to them later, or nobody will and the
+// grid is deadlocked.
 Collective& join_open(Warp& warp, unsigned mask, const char* name, Answer answer, Location location) {
   for (Collective& open : warp.open) {
-    if (!(open.mask & mask)) continue;
-    if (open.mask != mask)
-      fail("%s: mask %08x overlaps a pending %s with mask %08x; at %s and %s", name, mask, open.name, open.mask,
-           describe(location).text, describe(open.location).text);
+    if (open.mask != mask) continue;
     if (std::strcmp(open.name, name) != 0 || open.location.line != location.line ||
         open.location.column != location.column)
       fail("divergent warp: %s at %s meets %s at %s", name, describe(location).text, open.name,
