@@ -30,6 +30,7 @@ void gather_backward(const GatherBackwardArgs& args, CUstream_st* stream) {
   p.offsets = workspace + 4 * count;
   p.count = count;
   p.V = args.V;
+  p.faults = args.faults;
   const std::int64_t tiles = tiles_of(count);
   const LaunchShape shape{.grid = dim3(static_cast<unsigned>(tiles)), .block = dim3(kElementThreads), .stream = stream};
   for (int pass = 0; pass < sort_passes(args.V); ++pass) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/block/elements.cuh"
+#include "kernels/block/fault.cuh"
 #include "kernels/block/reduce.cuh"
 #include "kernels/gather/launch.hpp"
 
@@ -28,6 +29,7 @@ struct SortPass {
   std::int32_t* offsets;          // [kDigits, tiles]
   std::int64_t count, V;
   int shift;
+  FaultSink faults;
 };
 
 /// An id as it is sorted: those outside the table go last, as V.
@@ -43,7 +45,10 @@ __global__ void __launch_bounds__(kElementThreads, kElementBlocks) count_digits_
   __syncthreads();
   for (int item = 0; item < kItems; ++item) {
     const std::int64_t i = std::int64_t{blockIdx.x} * kTile + item * kElementThreads + threadIdx.x;
-    if (i < p.count) atomicAdd(&counts[sort_key(p, i) >> p.shift & (kDigits - 1)], 1);
+    if (i >= p.count) continue;
+    const std::int32_t key = sort_key(p, i);
+    atomicAdd(&counts[key >> p.shift & (kDigits - 1)], 1);
+    if (key == p.V && !p.positions) report_fault(p.faults, FaultyArgument::values, i, p.ids[i]);
   }
   __syncthreads();
   p.offsets[std::int64_t{threadIdx.x} * gridDim.x + blockIdx.x] = counts[threadIdx.x];

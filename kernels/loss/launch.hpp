@@ -59,6 +59,7 @@ struct SquaredErrorBackwardArgs {
   float* dx;                    // [rows, width]
   std::int64_t rows, N, width;
   void* workspace;  // kLossWorkspace bytes
+  FaultSink faults;
 };
 void squared_error_backward(const SquaredErrorBackwardArgs& args, CUstream_st* stream);
 

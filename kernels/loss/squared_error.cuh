@@ -45,6 +45,7 @@ __global__ void __launch_bounds__(kElementThreads, kElementBlocks)
 }
 
 __global__ void __launch_bounds__(kElementThreads, kElementBlocks) count_rows_kernel(SquaredErrorBackwardArgs p) {
+  if (p.N > 0) check_lengths(p.lengths, p.N, p.rows / p.N, p.faults);
   const std::int64_t count = count_rows(p.lengths, p.rows, p.N);
   if (threadIdx.x == 0) *static_cast<std::int64_t*>(p.workspace) = count;
 }

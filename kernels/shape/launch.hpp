@@ -45,6 +45,7 @@ struct WindowBackwardArgs {
   const std::int32_t* lengths;  // [N] or null
   float* dx;                    // [T, N, E]
   std::int64_t T, N, E, radius;
+  FaultSink faults;
 };
 void window_backward(const WindowBackwardArgs& args, CUstream_st* stream);
 

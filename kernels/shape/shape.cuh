@@ -39,6 +39,7 @@ __global__ void __launch_bounds__(kElementThreads, kElementBlocks) window_kernel
 
 // Step s stands at place s - t + radius of step t's window.
 __global__ void __launch_bounds__(kElementThreads, kElementBlocks) window_backward_kernel(WindowBackwardArgs p) {
+  check_lengths(p.lengths, p.N, p.T, p.faults);
   const std::int64_t places = 2 * p.radius + 1;
   each_of_rows(p.T * p.N, p.E, [&](std::int64_t row, std::int64_t e) {
     const std::int64_t n = row % p.N, s = row / p.N, length = length_of(p.lengths, n, p.T);

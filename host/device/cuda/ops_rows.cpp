@@ -15,8 +15,10 @@ void compute(const op::GatherDesc& d, const Arguments& a) {
 }
 
 void compute(const op::GatherBackwardDesc& d, const Arguments& a) {
-  kernels::gather_backward({in<std::int32_t>(a, 0), in(a, 1), out(a, 0), d.vocabulary, d.width, d.count, a.workspace},
-                           queue_of(a).stream);
+  const Queue& queue = queue_of(a);
+  kernels::gather_backward(
+      {in<std::int32_t>(a, 0), in(a, 1), out(a, 0), d.vocabulary, d.width, d.count, a.workspace, queue.faults},
+      queue.stream);
 }
 
 void compute(const op::ConcatDesc& d, const Arguments& a) {
@@ -56,7 +58,9 @@ void compute(const op::WindowDesc& d, const Arguments& a) {
 }
 
 void compute(const op::WindowBackwardDesc& d, const Arguments& a) {
-  kernels::window_backward({in(a, 0), in<std::int32_t>(a, 1), out(a, 0), d.T, d.N, d.E, d.radius}, queue_of(a).stream);
+  const Queue& queue = queue_of(a);
+  kernels::window_backward({in(a, 0), in<std::int32_t>(a, 1), out(a, 0), d.T, d.N, d.E, d.radius, queue.faults},
+                           queue.stream);
 }
 
 void compute(const op::SoftmaxDesc& d, const Arguments& a) {
@@ -138,6 +142,7 @@ void compute(const op::SquaredErrorDesc& d, const Arguments& a) {
 }
 
 void compute(const op::SquaredErrorBackwardDesc& d, const Arguments& a) {
+  const Queue& queue = queue_of(a);
   kernels::squared_error_backward({.x = in(a, 0),
                                    .target = in(a, 1),
                                    .lengths = in<std::int32_t>(a, 2),
@@ -146,8 +151,9 @@ void compute(const op::SquaredErrorBackwardDesc& d, const Arguments& a) {
                                    .rows = d.rows,
                                    .N = d.N,
                                    .width = d.width,
-                                   .workspace = a.workspace},
-                                  queue_of(a).stream);
+                                   .workspace = a.workspace,
+                                   .faults = queue.faults},
+                                  queue.stream);
 }
 
 }  // namespace seqgpu::device::cuda
