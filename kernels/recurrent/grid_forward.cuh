@@ -124,10 +124,9 @@ struct GridForward {
     with_sequences(active - tile * kGridTile, [&]<int Sequences>() {
       for (int job = warp; job < unit_jobs * plan.parts; job += warps) {
         const int first = job / plan.parts * kJobUnits, part = job % plan.parts;
-        // Where the block has no more units, the last one is done again.
-        const auto row_of = [&](int r) { return min(first + r / G, block.units - 1) * G + r % G; };
-        multiply_rows<Weight, kJobUnits * G, Sequences>(plan, weights, stride, h, part, row_of,
-                                                        products + part * rows * grid::kProductStride);
+        multiply_rows<Weight, kJobUnits * G, Sequences>(plan, weights + first * G * stride, stride,
+                                                        min(kJobUnits, block.units - first) * G, h, part,
+                                                        products + (part * rows + first * G) * grid::kProductStride);
       }
     });
   }

@@ -147,7 +147,7 @@ inline GridDecision plan_grid(const GridShape& s, const GridLimits& limits) {
     return d;
   }
   double best = 0;
-  std::int64_t exchange = 0;  // of the plan that only lacks memory for it
+  std::int64_t exchange = 0;  // the least of those that only lack memory for it
   for (int units = 1; units <= kGridThreads / kGridTile && units < s.H + 1; ++units) {
     const auto slices = grid::divide_up(s.H, units);
     if (slices > limits.multiprocessors || (units > 1 && grid::divide_up(s.H, units - 1) == slices)) continue;
@@ -157,7 +157,8 @@ inline GridDecision plan_grid(const GridShape& s, const GridLimits& limits) {
         const GridPlan p = grid::fill(s, units, groups, buffers);
         if (p.shared_bytes > limits.shared_bytes_per_block) continue;
         if (grid::exchange_floats(p, s) * 4 > grid::kMaxExchangeBytes) {
-          exchange = grid::exchange_floats(p, s) * 4;
+          const std::int64_t bytes = grid::exchange_floats(p, s) * 4;
+          exchange = exchange == 0 ? bytes : std::min(exchange, bytes);
           continue;
         }
         const double cost = grid::cycles(p, s);
@@ -166,8 +167,8 @@ inline GridDecision plan_grid(const GridShape& s, const GridLimits& limits) {
     }
   }
   if (best > 0) return d;
-  d.reason = exchange > 0 ? "N " + std::to_string(s.N) + " and H " + std::to_string(s.H) + " exchange " +
-                                grid::megabytes(static_cast<double>(exchange)) + " a step, more than " +
+  d.reason = exchange > 0 ? "N " + std::to_string(s.N) + " and H " + std::to_string(s.H) + " exchange through " +
+                                grid::megabytes(static_cast<double>(exchange)) + ", more than " +
                                 grid::megabytes(static_cast<double>(grid::kMaxExchangeBytes))
                           : grid::refusal(s, limits);
   return d;

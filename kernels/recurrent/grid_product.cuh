@@ -50,18 +50,17 @@ constexpr int held_sums() {
   return count;
 }
 
-/// products[row][n] of `Rows` rows of weights and `Sequences` rows of h, over this part's columns k. Lanes share k, a
-/// float4 each, so that both loads are free of bank conflicts.
-/// @param weights   row r at weights + row_of(r) * stride
-/// @param products  of this part: row row_of(r) at products + row_of(r) * kProductStride
-template <class Weight, int Rows, int Sequences, class RowOf>
-__device__ void multiply_rows(const GridPlan& plan, const typename Weight::Stored* weights, int stride, const float* h,
-                              int part, const RowOf& row_of, float* products) {
+/// products[row][n] of `count` <= `Rows` rows of weights and `Sequences` rows of h, over this part's columns k. Lanes
+/// share k, a float4 each, so that both loads are free of bank conflicts.
+/// @param products  of this part, [count][kProductStride]
+template <class Weight, int Rows, int Sequences>
+__device__ void multiply_rows(const GridPlan& plan, const typename Weight::Stored* weights, int stride, int count,
+                              const float* h, int part, float* products) {
   const int lane = threadIdx.x % 32;
   float sums[Rows * Sequences] = {};
-  int offset[Rows];
+  int offset[Rows];  // where there are no more rows, the last one is multiplied again
 #pragma unroll
-  for (int r = 0; r < Rows; ++r) offset[r] = row_of(r) * stride;
+  for (int r = 0; r < Rows; ++r) offset[r] = min(r, count - 1) * stride;
   for (int k = part * 128 + lane * 4; k < plan.row; k += plan.parts * 128) {
     float4 x[Sequences];
 #pragma unroll
@@ -85,8 +84,8 @@ __device__ void multiply_rows(const GridPlan& plan, const typename Weight::Store
   if (lane & repeated_lanes<Rows * Sequences>()) return;
 #pragma unroll
   for (int i = 0; i < held_sums<Rows * Sequences>(); ++i) {
-    const int value = first + i;
-    products[row_of(value / Sequences) * grid::kProductStride + value % Sequences] = sums[i];
+    const int row = (first + i) / Sequences, n = (first + i) % Sequences;
+    if (row < count) products[row * grid::kProductStride + n] = sums[i];
   }
 }
 
