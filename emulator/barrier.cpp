@@ -50,7 +50,8 @@ void complete(Scoped& scope) {
   make_ready(barrier.waiters);
 }
 
-void arrive(Scope which, int predicate, Reduction reduction, Location location) {
+// `split`: an arrival without a wait, which threads may make in different lines.
+void arrive(Scope which, int predicate, Reduction reduction, Location location, bool split) {
   Scoped& scope = scoped(*current, which);
   Barrier& barrier = scope.barrier;
   Arrival& mine = current->arrivals[static_cast<int>(which)];
@@ -62,7 +63,9 @@ void arrive(Scope which, int predicate, Reduction reduction, Location location) 
   if (barrier.arrived == 0) {
     barrier.location = location;
     barrier.reduction = reduction;
-  } else if (options().strict && (barrier.reduction != reduction || !same_place(barrier.location, location))) {
+    barrier.same_place = !split;
+  } else if (options().strict && barrier.same_place && !split &&
+             (barrier.reduction != reduction || !same_place(barrier.location, location))) {
     fail("divergent %s: this thread is at %s, others of the same scope wait at %s", name_of(which),
          describe(location).text, describe(barrier.location).text);
   }
@@ -80,7 +83,7 @@ void complete_if_full(Scope which) {
 
 int barrier(Scope which, int predicate, Reduction reduction, Location location) {
   Inside inside;
-  arrive(which, predicate, reduction, location);
+  arrive(which, predicate, reduction, location, false);
   current->arrivals[static_cast<int>(which)].pending = false;
   Barrier& barrier = scoped(*current, which).barrier;
   barrier.waiters.push_back(current);
@@ -91,7 +94,7 @@ int barrier(Scope which, int predicate, Reduction reduction, Location location) 
 
 void barrier_arrive(Scope which, Location location) {
   Inside inside;
-  arrive(which, 0, Reduction::none, location);
+  arrive(which, 0, Reduction::none, location, true);
   complete_if_full(which);
 }
 

@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "emulator/check/order.hpp"
 #include "emulated/core.hpp"
+#include "emulator/check/order.hpp"
 #include "emulator/fibre.hpp"
 
 // The state of the running grid: threads, warps, blocks, clusters. Private to the execution model.
@@ -47,7 +47,8 @@ struct Barrier {
   unsigned expected = 0;  // named barriers only; 0: nobody has come
   int result = 0;
   Reduction reduction = Reduction::none;
-  Location location;  // of the first to arrive
+  Location location;       // of the first to arrive
+  bool same_place = true;  // the first came to a whole barrier: all others must come to the same
   std::vector<Thread*> waiters;
   std::vector<Thread*> members;  // named barriers only: all that arrived
 };
@@ -135,14 +136,19 @@ struct Inside {
 };
 
 // scheduler.cpp
+void begin_schedule();  // of the grid that `grid` points to
+Thread* next_ready();   // nullptr: no thread can run
 void make_ready(Thread* thread);
 void make_ready(std::vector<Thread*>& threads);  // in the order of the options; empties the list
 void make_ready_warp(Thread* const* lanes, unsigned mask);
+void switch_to(Thread* next, bool ends = false);      // nullptr: the host. `ends`: nobody will switch back
 void wait_here(const char* what, Location location);  // until somebody makes this thread ready
+void give_way();                                      // lets another thread run, if one is ready
 void progress();                                      // something happened: no livelock
-void step(bool always_switch);  // of an atomic or a waiting loop: counts towards a livelock, may switch
-void check_switches();          // fails when the grid runs far too long
-void give_way();                // switches to another thread that is ready, if any
+void step(bool always_switch);     // of an atomic or a waiting loop: counts towards a livelock, may switch
+void check_switches();             // fails when the grid runs far too long
+bool was_abandoned();              // by fail()
+void record(const char* message);  // makes it last_error(), with the place of the current thread
 
 // barrier.cpp
 void leave_barriers(Thread& thread);

@@ -1,10 +1,9 @@
-#include <unistd.h>
-
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
 
+#include "emulator/check/lines.hpp"
 #include "emulator/check/shadow.hpp"
 #include "emulator/grid.hpp"
 
@@ -23,7 +22,14 @@ namespace {
 // stacks are still in L1.
 class ReadyList {
  public:
-  void push(Thread* thread) { threads_.push_back(thread); }
+  void push(Thread* thread) {
+    constexpr std::size_t kTaken = 1 << 16;
+    if (next_ >= kTaken && next_ > threads_.size() / 2) {  // while threads spin the list never becomes empty
+      threads_.erase(threads_.begin(), threads_.begin() + static_cast<std::ptrdiff_t>(next_));
+      next_ = 0;
+    }
+    threads_.push_back(thread);
+  }
   void push_hot(Thread* thread) { hot_.push_back(thread); }
   bool hot_empty() const { return hot_next_ == hot_.size(); }
 
@@ -63,7 +69,9 @@ std::uint64_t random_state = 1;
 std::uint64_t spins = 0;
 std::uint64_t tick = 0;
 
-void switch_to(Thread* next, bool ends = false) {
+}  // namespace
+
+void switch_to(Thread* next, bool ends) {
   Thread* before = current;
   if (before == next) return;
   ++stats().switches;
@@ -73,30 +81,6 @@ void switch_to(Thread* next, bool ends = false) {
   }
   current = next;
   fibre_switch(before ? *before : host, next ? static_cast<Fibre&>(*next) : host, ends);
-}
-
-void thread_exit(Thread& thread) {
-  leave_async(thread);
-  leave_warp(thread);
-  thread.done = true;
-  leave_barriers(thread);
-  progress();
-  if (thread.block->alive == 0) {
-    leave_async(*thread.block);
-    close_arena(*thread.block);
-  }
-}
-
-void thread_main() {
-  fibre_entered(*current);
-  if (!current->block->started) start_arena(*current->block);
-  paused = false;
-  grid->body(grid->args);
-  paused = true;
-  thread_exit(*current);
-  // A finished cluster goes back to the host, which starts the next one.
-  switch_to(current->block->cluster->alive == 0 ? nullptr : ready.pop(), true);
-  std::abort();  // nobody switches back
 }
 
 // Everything that fail() and the deadlock report end with.
@@ -111,48 +95,20 @@ void record(const char* message) {
   if (!options().quiet) std::fprintf(stderr, "emulator: %s\n", error_text.c_str());
 }
 
-// Who waits where, in groups; at most 12 of them.
-std::string deadlock_report() {
-  struct Group {
-    const Thread* first;
-    unsigned count;
-  };
-  std::vector<Group> groups;
-  for (const auto& cluster : grid->live) {
-    for (const auto& block : cluster->blocks) {
-      for (const Thread& thread : block->threads) {
-        if (thread.done) continue;
-        auto same = [&](const Group& g) {
-          return g.first->block == thread.block && g.first->waiting_in == thread.waiting_in &&
-                 g.first->waiting_at.line == thread.waiting_at.line &&
-                 g.first->waiting_at.column == thread.waiting_at.column;
-        };
-        bool found = false;
-        for (Group& g : groups) {
-          if (same(g)) {
-            ++g.count;
-            found = true;
-          }
-        }
-        if (!found) groups.push_back({&thread, 1});
-      }
-    }
-  }
-  std::string text = "deadlock: no thread can run;";
-  for (std::size_t i = 0; i < groups.size(); ++i) {
-    if (i == 12) {
-      text += "\n    ...";
-      break;
-    }
-    const Thread& first = *groups[i].first;
-    text += "\n    " + std::to_string(groups[i].count) + " threads wait in " +
-            (first.waiting_in ? first.waiting_in : "?") + " at " + describe(first.waiting_at).text +
-            " (first: " + describe(first).text + ")";
-  }
-  return text;
+void begin_schedule() {
+  ready.clear();
+  spins = 0;
+  abandoned = false;
+  random_state = options().seed * 7919 + grid->serial;
+  fibre_adopt_host(host);
 }
 
-}  // namespace
+bool was_abandoned() { return abandoned; }
+
+Thread* next_ready() {
+  Thread* next = ready.pop();
+  return next || !deliver_all_stores() ? next : ready.pop();
+}
 
 void make_ready(Thread* thread) { ready.push(thread); }
 
@@ -179,9 +135,7 @@ void make_ready_warp(Thread* const* lanes, unsigned mask) {
 void wait_here(const char* what, Location location) {
   current->waiting_in = what;
   current->waiting_at = location;
-  Thread* next = ready.pop();
-  if (!next && deliver_all_stores()) next = ready.pop();
-  switch_to(next);
+  switch_to(next_ready());
   current->waiting_in = nullptr;
 }
 
@@ -192,16 +146,21 @@ void give_way() {
   switch_to(ready.pop());
 }
 
+// A block may wait for one that has not started: on the chip that happens to work, or not.
+static const char* livelock_hint() {
+  return grid->spec.cooperative ? "" : "; blocks of a launch that is not cooperative need not run at the same time";
+}
+
 void check_switches() {
   if (stats().switches - grid->first_switch > options().switch_limit)
-    fail("livelock: the grid is still running after %llu switches between threads",
-         static_cast<unsigned long long>(options().switch_limit));
+    fail("livelock: the grid is still running after %llu switches between threads, at %s%s",
+         static_cast<unsigned long long>(options().switch_limit), lines::caller().text, livelock_hint());
 }
 
 void step(bool always_switch) {
   if (++spins > options().spin_limit)
-    fail("livelock: only atomics and waiting loops ran for %llu steps",
-         static_cast<unsigned long long>(options().spin_limit));
+    fail("livelock: only atomics and waiting loops ran for %llu steps, at %s%s",
+         static_cast<unsigned long long>(options().spin_limit), lines::caller().text, livelock_hint());
   if (!always_switch && options().order != Order::random && spins % 16 != 0) return;
   check_switches();
   if (spins % 64 == 0) deliver_all_stores();
@@ -258,142 +217,6 @@ std::uint64_t random_number() {
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
   z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
   return z ^ (z >> 31);
-}
-
-// Starting and ending blocks ------------------------------------------------------------------------------------------
-
-namespace {
-
-dim3 clusters_of(const LaunchSpec& spec) {
-  return {spec.grid.x / spec.cluster.x, spec.grid.y / spec.cluster.y, spec.grid.z / spec.cluster.z};
-}
-
-void add_threads(Block& block, unsigned& colour) {
-  const dim3 shape = grid->spec.block;
-  const unsigned count = grid->threads_per_block;
-  block.alive = block.total = count;
-  block.warps.resize((count + 31) / 32);
-  block.threads.resize(count);
-  for (unsigned t = 0; t < count; ++t) {
-    Thread& thread = block.threads[t];
-    thread.block = &block;
-    thread.warp = t / 32;
-    thread.lane = t % 32;
-    thread.id = block.number * count + t;
-    thread.index = {t % shape.x, t / shape.x % shape.y, t / shape.x / shape.y};
-    Warp& warp = block.warps[thread.warp];
-    warp.alive |= 1u << thread.lane;
-    warp.full = warp.alive;
-    fibre_prepare(thread, thread_main, colour++);
-  }
-  stats().threads += count;
-}
-
-void start_cluster(unsigned number, unsigned& colour) {
-  const dim3 size = grid->spec.cluster, clusters = clusters_of(grid->spec), blocks = grid->spec.grid;
-  const uint3 at{number % clusters.x, number / clusters.x % clusters.y, number / clusters.x / clusters.y};
-  auto cluster = std::make_unique<Cluster>();
-  cluster->stamp = order::time;
-  for (unsigned rank = 0; rank < size.x * size.y * size.z; ++rank) {
-    auto block = std::make_unique<Block>();
-    block->cluster = cluster.get();
-    block->rank = rank;
-    block->index = {at.x * size.x + rank % size.x, at.y * size.y + rank / size.x % size.y,
-                    at.z * size.z + rank / size.x / size.y};
-    block->number = block->index.x + blocks.x * (block->index.y + blocks.y * block->index.z);
-    block->stamp = order::time;
-    open_arena(*block);
-    add_threads(*block, colour);
-    std::vector<Thread*> threads;
-    for (Thread& thread : block->threads) threads.push_back(&thread);
-    make_ready(threads);
-    cluster->blocks.push_back(std::move(block));
-  }
-  cluster->alive = cluster->total = grid->threads_per_block * size.x * size.y * size.z;
-  if (!grid->spec.cooperative) grid->alive += cluster->alive;
-  grid->live.push_back(std::move(cluster));
-}
-
-void end_cluster(Cluster& cluster, bool complete) {
-  for (auto& block : cluster.blocks) {
-    for (Thread& thread : block->threads) fibre_release(thread, !complete);
-    recycle_arena(*block);
-  }
-}
-
-void end_finished_clusters() {
-  for (std::size_t i = 0; i < grid->live.size();) {
-    if (grid->live[i]->alive != 0) {
-      ++i;
-      continue;
-    }
-    end_cluster(*grid->live[i], true);
-    grid->live.erase(grid->live.begin() + static_cast<std::ptrdiff_t>(i));
-  }
-}
-
-std::vector<unsigned> cluster_order(unsigned count) {
-  std::vector<unsigned> numbers(count);
-  for (unsigned i = 0; i < count; ++i) numbers[i] = options().order == Order::reverse ? count - 1 - i : i;
-  if (options().order == Order::random)
-    for (unsigned i = count; i > 1; --i) std::swap(numbers[i - 1], numbers[random_number() % i]);
-  return numbers;
-}
-
-// Runs all clusters, `resident` at a time. False: a fault.
-bool run_clusters(const std::vector<unsigned>& numbers, std::size_t resident) {
-  std::size_t next = 0;
-  unsigned colour = 0;
-  while (next < numbers.size() || !grid->live.empty()) {
-    while (next < numbers.size() && grid->live.size() < resident) start_cluster(numbers[next++], colour);
-    Thread* thread = ready.pop();
-    if (!thread && deliver_all_stores()) thread = ready.pop();
-    if (!thread) {
-      record(deadlock_report().c_str());
-      return false;
-    }
-    switch_to(thread);
-    if (abandoned) return false;
-    end_finished_clusters();
-  }
-  return true;
-}
-
-}  // namespace
-
-bool run_grid(const LaunchSpec& spec, ThreadBody body, const void* args, std::size_t bytes) {
-  if (current) fail("a kernel was launched from a kernel");
-  Grid state(spec, body, args);
-  const dim3 clusters = clusters_of(spec);
-  const unsigned cluster_count = clusters.x * clusters.y * clusters.z;
-  state.threads_per_block = spec.block.x * spec.block.y * spec.block.z;
-  state.serial = ++stats().grids;
-  state.stamp = ++order::time;
-  state.first_switch = stats().switches;
-  if (spec.cooperative) state.alive = state.total = state.threads_per_block * spec.grid.x * spec.grid.y * spec.grid.z;
-
-  grid = &state;
-  blockDim = spec.block;
-  gridDim = spec.grid;
-  abandoned = false;
-  spins = 0;
-  ready.clear();
-  random_state = options().seed * 7919 + state.serial;
-  shadow::arguments(args, bytes);
-  fibre_adopt_host(host);
-
-  std::size_t resident = options().order == Order::random ? 2 : 1;
-  if (options().resident) resident = options().resident;
-  if (spec.cooperative) resident = cluster_count;
-  const bool complete = run_clusters(cluster_order(cluster_count), resident);
-
-  for (auto& cluster : state.live) end_cluster(*cluster, false);
-  state.live.clear();
-  grid = nullptr;
-  current = nullptr;
-  paused = false;
-  ++order::time;
-  return complete;
 }
 
 }  // namespace emulator

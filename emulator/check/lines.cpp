@@ -2,10 +2,13 @@
 
 #include <dlfcn.h>
 #include <elf.h>
+#include <execinfo.h>
 
 #include <climits>
 #include <cstdio>
 #include <cstring>
+#include <string>
+#include <vector>
 
 namespace emulator::lines {
 namespace {
@@ -18,11 +21,39 @@ const char* base_name(const char* path) {
   return slash ? slash + 1 : path;
 }
 
-// The program may have been started by a relative path, and dladdr says how it was started.
-const char* file_of(const Dl_info& info) {
-  Dl_info own;
-  if (dladdr(reinterpret_cast<void*>(&number_of), &own) && own.dli_fbase == info.dli_fbase) return "/proc/self/exe";
-  return info.dli_fname;
+// Is this a source of the emulator (its folder is where this file's folder is), or of what stands between it and
+// kernels?
+bool is_below_kernels(const char* path) {
+  static const std::string folder = [] {
+    const std::string self = __FILE__;
+    return self.substr(0, self.size() - std::strlen("check/lines.cpp"));
+  }();
+  return std::strncmp(path, folder.c_str(), folder.size()) == 0 || std::strstr(path, "/kernels/block/ptx");
+}
+
+// Source lines of a call that returns to `pc`, the innermost first: what inlining put there.
+std::vector<std::string> lines_of(const void* pc) {
+  std::vector<std::string> found;
+  Dl_info info, own;
+  if (!pc || !dladdr(pc, &info) || !dladdr(reinterpret_cast<void*>(&number_of), &own)) return found;
+  std::uintptr_t offset = reinterpret_cast<std::uintptr_t>(pc) - 1;
+  if (static_cast<const Elf64_Ehdr*>(info.dli_fbase)->e_type == ET_DYN)
+    offset -= reinterpret_cast<std::uintptr_t>(info.dli_fbase);
+
+  // The program itself may have been started by a relative path. The shell's parent is this process.
+  const bool program = info.dli_fbase == own.dli_fbase;
+  const std::string file = program ? "/proc/$PPID/exe" : "'" + std::string(info.dli_fname) + "'";
+  char number[32];
+  std::snprintf(number, sizeof number, "0x%zx", offset);
+  std::FILE* pipe = popen(("addr2line -i -e " + file + " " + number + " 2>/dev/null").c_str(), "r");
+  if (!pipe) return found;
+  char line[1024];
+  while (std::fgets(line, sizeof line, pipe)) {
+    line[std::strcspn(line, " \n")] = 0;  // also drops " (discriminator 2)"
+    found.push_back(line);
+  }
+  pclose(pipe);
+  return found;
 }
 
 }  // namespace
@@ -37,33 +68,29 @@ const void* address_of(std::int32_t number) {
 }
 
 Text describe(const void* pc) {
+  constexpr std::size_t kMost = 3;
   Text out;
   std::snprintf(out.text, sizeof out.text, "an unknown line");
-  Dl_info info;
-  if (!pc || !dladdr(pc, &info)) return out;
-  std::uintptr_t offset = reinterpret_cast<std::uintptr_t>(pc) - 1;
-  const auto* header = static_cast<const Elf64_Ehdr*>(info.dli_fbase);
-  if (header->e_type == ET_DYN) offset -= reinterpret_cast<std::uintptr_t>(info.dli_fbase);
-
-  char command[512];
-  // The shell's own /proc/self/exe is the shell, so the parent's is named.
-  const bool own = std::strcmp(file_of(info), "/proc/self/exe") == 0;
-  if (own)
-    std::snprintf(command, sizeof command, "addr2line -i -e /proc/$PPID/exe 0x%zx 2>/dev/null", offset);
-  else
-    std::snprintf(command, sizeof command, "addr2line -i -e '%s' 0x%zx 2>/dev/null", info.dli_fname, offset);
-  std::FILE* pipe = popen(command, "r");
-  if (!pipe) return out;
-  char line[512];
+  const std::vector<std::string> lines = lines_of(pc);
   std::size_t length = 0;
-  for (int frames = 0; std::fgets(line, sizeof line, pipe); ++frames) {
-    line[std::strcspn(line, " \n")] = 0;  // also drops " (discriminator 2)"
-    if (frames >= 3 || length >= sizeof out.text) continue;
-    const int written =
-        std::snprintf(out.text + length, sizeof out.text - length, "%s%s", frames ? ", from " : "", base_name(line));
-    length += static_cast<std::size_t>(written);
+  for (std::size_t i = 0; i < lines.size() && i < kMost && length < sizeof out.text; ++i)
+    length += static_cast<std::size_t>(std::snprintf(out.text + length, sizeof out.text - length, "%s%s",
+                                                     i ? ", from " : "", base_name(lines[i].c_str())));
+  return out;
+}
+
+Text caller() {
+  Text out;
+  std::snprintf(out.text, sizeof out.text, "an unknown line");
+  void* frames[32];
+  const int count = backtrace(frames, 32);
+  for (int i = 0; i < count; ++i) {
+    for (const std::string& line : lines_of(frames[i])) {
+      if (is_below_kernels(line.c_str()) || line[0] == '?') continue;
+      std::snprintf(out.text, sizeof out.text, "%s", line.c_str());
+      return out;
+    }
   }
-  pclose(pipe);
   return out;
 }
 

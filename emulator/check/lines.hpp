@@ -4,7 +4,7 @@
 
 #include "emulator/grid.hpp"
 
-// Program counters of check mode: kept in 32 bits, and turned into source lines for a report.
+// Program counters: kept in 32 bits by check mode, and turned into source lines for a report.
 
 namespace emulator::lines {
 
@@ -15,5 +15,8 @@ const void* address_of(std::int32_t number);
 /// "kernel.cuh:31, from kernel.cuh:80": the line of the call that returns to `pc`, and where inlining put it; asks
 /// addr2line, so it is slow and needs -g1.
 Text describe(const void* pc);
+
+/// The line of the kernel that called into the emulator.
+Text caller();
 
 }  // namespace emulator::lines

@@ -289,8 +289,8 @@ std::vector<Fault> barrier_faults() {
              finish();
              return std::string();
            },
-       .every_order = "livelock",
-       .check = "livelock"},
+       .every_order = "livelock.*barrier_faults.cu:[0-9]+.*\n  at block .0,0,0. thread",
+       .check = "livelock.*barrier_faults.cu:[0-9]+"},
       {.name = "endless_spin_on_an_update",
        .run =
            [] {
@@ -299,8 +299,8 @@ std::vector<Fault> barrier_faults() {
              finish();
              return std::string();
            },
-       .every_order = "livelock",
-       .check = "livelock"},
+       .every_order = "livelock.*barrier_faults.cu:[0-9]+.*\n  at block .0,0,0. thread",
+       .check = "livelock.*barrier_faults.cu:[0-9]+"},
   };
 }
 
