@@ -173,7 +173,7 @@ void mbarrier_expect(std::uint64_t* barrier, unsigned bytes, Location location) 
   State state = load(barrier, "mbarrier.expect_tx", location);
   touch(barrier, __builtin_return_address(0));
   state.bytes += bytes;
-  *barrier = std::bit_cast<std::uint64_t>(state);
+  store(barrier, state);  // the bytes may already have come
 }
 
 void mbarrier_arrive(std::uint64_t* barrier, unsigned count, Location location) {

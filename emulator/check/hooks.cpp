@@ -4,6 +4,7 @@
 
 #include <cstddef>
 
+#include "emulator/check/lines.hpp"
 #include "emulator/grid.hpp"
 
 // The functions that code compiled with -fsanitize=thread calls before each access, without libtsan. Host code that the
@@ -12,9 +13,22 @@
 namespace emulator {
 namespace {
 
+// A thread that only ever reads a flag calls nothing that could stop it.
+void count_access() {
+  static std::uint64_t switches = 0, accesses = 0;
+  if (switches != stats().switches) {
+    switches = stats().switches;
+    accesses = 0;
+  }
+  if (++accesses > 10 * options().spin_limit)
+    fail("livelock: one thread made %llu memory accesses and let no other run, at %s",
+         static_cast<unsigned long long>(accesses), lines::caller().text);
+}
+
 inline void hook(const void* p, std::size_t bytes, bool write, const void* pc) {
   if (!current || paused) return;
   Inside inside;
+  count_access();
   shadow::access(p, bytes, write, false, pc);
   if (options().preempt && random_number() % options().preempt == 0) give_way();
 }

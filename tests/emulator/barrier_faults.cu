@@ -113,6 +113,11 @@ __global__ void spin(unsigned* flag) {
   while (load_acquire(flag) == 0) spin_pause();
 }
 
+__global__ void spin_on_plain_read(const volatile unsigned* flag) {
+  while (*flag == 0) {
+  }
+}
+
 __global__ void spin_on_update(int* flag) {
   while (atomicAdd(flag, 0) == 0) {
   }
@@ -291,6 +296,15 @@ std::vector<Fault> barrier_faults() {
            },
        .every_order = "livelock.*barrier_faults.cu:[0-9]+.*\n  at block .0,0,0. thread",
        .check = "livelock.*barrier_faults.cu:[0-9]+"},
+      {.name = "endless_spin_on_a_plain_read",
+       .run =
+           [] {
+             Array<unsigned> flag(1, 0u);
+             launch(spin_on_plain_read, {.grid = 1, .block = 32}, flag.data());
+             finish();
+             return std::string();
+           },
+       .check = "livelock: one thread.*barrier_faults.cu:[0-9]+"},
       {.name = "endless_spin_on_an_update",
        .run =
            [] {
