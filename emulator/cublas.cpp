@@ -25,7 +25,7 @@ namespace emulator {
 namespace {
 
 std::vector<std::unique_ptr<cublasContext>>& handles() {
-  static std::vector<std::unique_ptr<cublasContext>> instance;
+  static auto& instance = *new std::vector<std::unique_ptr<cublasContext>>;  // outlives static devices
   return instance;
 }
 

@@ -11,12 +11,13 @@ namespace emulator {
 namespace {
 
 std::vector<std::unique_ptr<CUgraph_st>>& graphs() {
-  static std::vector<std::unique_ptr<CUgraph_st>> instance;
+  static auto& instance = *new std::vector<std::unique_ptr<CUgraph_st>>;  // outlives static devices
+                                                                          // is released after main()
   return instance;
 }
 
 std::vector<std::unique_ptr<CUgraphExec_st>>& execs() {
-  static std::vector<std::unique_ptr<CUgraphExec_st>> instance;
+  static auto& instance = *new std::vector<std::unique_ptr<CUgraphExec_st>>;  // outlives static devices
   return instance;
 }
 

@@ -9,7 +9,8 @@ namespace emulator {
 namespace {
 
 std::vector<std::shared_ptr<Capture>>& captures() {
-  static std::vector<std::shared_ptr<Capture>> instance;
+  static auto& instance = *new std::vector<std::shared_ptr<Capture>>;  // outlives static devices
+                                                                       // released after main()
   return instance;
 }
 

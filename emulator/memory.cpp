@@ -37,7 +37,7 @@ struct Memory {
 };
 
 Memory& memory() {
-  static Memory instance;
+  static auto& instance = *new Memory;  // outlives static devices
   return instance;
 }
 

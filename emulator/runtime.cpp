@@ -26,7 +26,7 @@ struct State {
 };
 
 State& state() {
-  static State instance;
+  static auto& instance = *new State;  // outlives static devices
   return instance;
 }
 
@@ -51,7 +51,7 @@ bool is_sticky(cudaError_t error) {
 }  // namespace
 
 std::recursive_mutex& runtime_mutex() {
-  static std::recursive_mutex mutex;
+  static auto& mutex = *new std::recursive_mutex;  // outlives static devices
   return mutex;
 }
 

@@ -16,7 +16,7 @@ struct Streams {
 };
 
 Streams& streams() {
-  static Streams instance;
+  static auto& instance = *new Streams;  // outlives static devices
   return instance;
 }
 

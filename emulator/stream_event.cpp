@@ -10,7 +10,8 @@ namespace emulator {
 namespace {
 
 std::vector<std::unique_ptr<CUevent_st>>& events() {
-  static std::vector<std::unique_ptr<CUevent_st>> instance;
+  static auto& instance = *new std::vector<std::unique_ptr<CUevent_st>>;  // outlives static devices
+                                                                          // is released after main()
   return instance;
 }
 

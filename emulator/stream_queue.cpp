@@ -34,7 +34,7 @@ struct Queue {
 };
 
 Queue& queue() {
-  static Queue instance;
+  static auto& instance = *new Queue;  // outlives static devices
   return instance;
 }
 
