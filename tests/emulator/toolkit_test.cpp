@@ -1,7 +1,7 @@
 #include "emulator/toolkit.hpp"
 
+#include <cctype>
 #include <fstream>
-#include <regex>
 #include <set>
 #include <sstream>
 
@@ -14,11 +14,19 @@ std::string text_of(const std::filesystem::path& path) {
   return text.str();
 }
 
-std::set<std::string> matches(const std::string& text, const char* pattern) {
-  const std::regex regex(pattern, std::regex::ECMAScript | std::regex::multiline);
+// Names of one of these beginnings that stand right before `follower`, or before `follower` and a digit or a sign.
+std::set<std::string> names_before(const std::string& text, const std::string& follower, bool number) {
+  const auto part = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; };
   std::set<std::string> result;
-  for (std::sregex_iterator match(text.begin(), text.end(), regex), end; match != end; ++match)
-    result.insert((*match)[1]);
+  for (std::size_t at = text.find(follower); at != std::string::npos; at = text.find(follower, at + 1)) {
+    const std::size_t next = at + follower.size();
+    if (number && (next == text.size() || (text[next] != '-' && !part(text[next])))) continue;
+    std::size_t start = at;
+    while (start > 0 && part(text[start - 1])) --start;
+    const std::string name = text.substr(start, at - start);
+    for (const char* beginning : {"cuda", "cublas", "CUBLAS_", "CUDA_R_"})
+      if (name.rfind(beginning, 0) == 0) result.insert(name);
+  }
   return result;
 }
 
@@ -29,10 +37,10 @@ TEST(EmulatorConversion, HeadersAgreeWithTheToolkit) {
   if (!exists(toolkit / "cublas_v2.h")) GTEST_SKIP() << "the CUDA toolkit has no cuBLAS";
   const std::string headers =
       text_of(emulator_headers() / "cuda_runtime_api.h") + text_of(emulator_headers() / "cublas_v2.h");
-  std::set<std::string> functions = matches(headers, R"(\b((?:cuda|cublas)[A-Z]\w*)\()");
+  std::set<std::string> functions = names_before(headers, "(", false);
   for (const char* overloaded : {"cublasGemmEx", "cublasGemmStridedBatchedEx"}) functions.erase(overloaded);
-  std::set<std::string> values = matches(headers, R"(\b((?:cuda|CUBLAS_|CUDA_R_)\w+) = -?\d+)");
-  values.merge(matches(headers, R"(#define (cuda\w+) 0x)"));
+  std::set<std::string> values = names_before(headers, " = ", true);
+  values.merge(names_before(headers, " 0x", true));
   ASSERT_GT(functions.size(), 50u);
   ASSERT_GT(values.size(), 100u);
 
