@@ -12,7 +12,6 @@ namespace {
 
 std::vector<std::unique_ptr<CUgraph_st>>& graphs() {
   static auto& instance = *new std::vector<std::unique_ptr<CUgraph_st>>;  // outlives static devices
-                                                                          // is released after main()
   return instance;
 }
 

@@ -10,7 +10,6 @@ namespace {
 
 std::vector<std::shared_ptr<Capture>>& captures() {
   static auto& instance = *new std::vector<std::shared_ptr<Capture>>;  // outlives static devices
-                                                                       // released after main()
   return instance;
 }
 

@@ -11,7 +11,6 @@ namespace {
 
 std::vector<std::unique_ptr<CUevent_st>>& events() {
   static auto& instance = *new std::vector<std::unique_ptr<CUevent_st>>;  // outlives static devices
-                                                                          // is released after main()
   return instance;
 }
 
