@@ -45,7 +45,8 @@ struct Scan {
 };
 
 /// What forward keeps for backward; the same layout whatever the strategy, as the two may be chosen differently. Rows
-/// past a length are zero. All null in inference.
+/// past a length are zero in `entering`, `second` and `unprojected`, which products over all rows read, and anything in
+/// the others, which the scan backward must not read there. All null in inference.
 struct ScanReserve {
   float* previous[kStates] = {};  // states before each step, after resets: [T, N, R], then [T, N, H]
   float* entering = nullptr;      // [T, N, R] what entered the product: previous[0], times the mask if there is one
