@@ -36,6 +36,7 @@ inline void hook(const void* p, std::size_t bytes, bool write, const void* pc) {
 }  // namespace
 }  // namespace emulator
 
+// The names differ by a number, so a macro makes them.
 #define EMULATOR_HOOKS(bytes)                                                                                  \
   void __tsan_read##bytes(void* p) { emulator::hook(p, bytes, false, __builtin_return_address(0)); }           \
   void __tsan_write##bytes(void* p) { emulator::hook(p, bytes, true, __builtin_return_address(0)); }           \
