@@ -12,8 +12,10 @@ inline constexpr int kElementThreads = 256;  // of a block
 inline constexpr int kElementBlocks = 4;     // that a multiprocessor shall hold, at 64 registers a thread. Without the
                                              // second bound the compiler may rather spill than use more than 32
 
+inline constexpr std::int64_t kMostBlocks = 4096;
+
 /// Blocks for `work` items, `per_block` each; at most `most`, which fills any GPU: the loops stride over the rest.
-inline unsigned blocks_for(std::int64_t work, std::int64_t per_block, std::int64_t most = 4096) {
+inline unsigned blocks_for(std::int64_t work, std::int64_t per_block, std::int64_t most = kMostBlocks) {
   const std::int64_t blocks = (work + per_block - 1) / per_block;
   return static_cast<unsigned>(blocks < 1 ? 1 : blocks > most ? most : blocks);
 }

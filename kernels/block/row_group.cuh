@@ -17,7 +17,8 @@ inline int row_lanes(std::int64_t columns) {
   return lanes;
 }
 
-inline LaunchShape row_groups_shape(std::int64_t rows, int lanes, std::int64_t most_blocks, cudaStream_t stream) {
+inline LaunchShape row_groups_shape(std::int64_t rows, int lanes, cudaStream_t stream,
+                                    std::int64_t most_blocks = kMostBlocks) {
   return {.grid = dim3(blocks_for(rows, kElementThreads / lanes, most_blocks)),
           .block = dim3(kElementThreads),
           .stream = stream};

@@ -45,8 +45,8 @@ void gather_backward(const GatherBackwardArgs& args, CUstream_st* stream) {
     p.positions = p.next_positions;
   }
   const SumRuns runs{p.ids, p.positions, args.dy, args.dtable, args.V, args.E, count};
-  launch(sum_runs_kernel,
-         {.grid = dim3(blocks_for(count, kWarps, 65536)), .block = dim3(kElementThreads), .stream = stream}, runs);
+  launch(sum_runs_kernel, {.grid = dim3(blocks_for(count, kWarps)), .block = dim3(kElementThreads), .stream = stream},
+         runs);
 }
 
 }  // namespace seqgpu::kernels

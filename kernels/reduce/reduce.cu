@@ -4,7 +4,7 @@ namespace seqgpu::kernels {
 namespace {
 
 LaunchShape shape_of(const ReducePlan& plan, CUstream_st* stream) {
-  return {.grid = dim3(blocks_for(plan.tiles_in * plan.tiles_out * plan.parts, 1, 65536)),
+  return {.grid = dim3(blocks_for(plan.tiles_in * plan.tiles_out * plan.parts, 1)),
           .block = dim3(kElementThreads),
           .stream = stream};
 }

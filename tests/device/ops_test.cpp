@@ -112,6 +112,25 @@ TEST(DeviceOps, WideRowsAndLargeTables) {
   }
 }
 
+// More work than a launch has blocks: each takes several rounds.
+TEST(DeviceOps, SeveralRoundsOfABlock) {
+  const Device cpu = cpu_device(1);
+  Worst worst("rounds");
+  std::vector<Case> cases{embedding_case(300, 1, 40000), cross_entropy_case(200, 3, 1025, true, 1, 0.1f),
+                          reduce_case({4200, 257}, 1, Reduction::sum), reduce_case({4200, 257}, 1, Reduction::max)};
+  cases[0].terms = 40000.0 / 300;
+  for (const Case& c : cases) {
+    check_values(c, worst);
+    WeighedLoss wide(c, cpu, DType::f64), narrow(c, device_under_test(), DType::f32);
+    wide.trainer->step(c.batch);
+    narrow.trainer->step(c.batch);
+    for (const std::string& name : wide.names) {
+      const Vector want = support::widen(wide.trainer->gradient(name));
+      worst.note(c.name, support::distance(support::widen(narrow.trainer->gradient(name)), want), value_bound(c));
+    }
+  }
+}
+
 TEST(DeviceOps, LargeLogits) {
   Worst worst("large logits");
   for (const double scale : {100., 1e4})
