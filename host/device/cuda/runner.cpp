@@ -181,7 +181,8 @@ void Runner::fill_timeline(Work& work, const Replay& replay) const {
 }
 
 std::string Runner::unfinished(const Work& work) const {
-  if (!marked_ || !work.replay) return "";
+  if (!work.replay) return "";
+  if (!marked_) return "one of the " + std::to_string(work.launches.size()) + " of a graph that notes none";
   const Replay& replay = *static_cast<const Replay*>(work.replay.get());
   for (std::size_t i = 0; i < work.launches.size(); ++i) {
     if (page().ended[replay.stream_of(i)] < i + 1) return launch_name(work, i);

@@ -25,8 +25,8 @@ class Runner {
   /// @throws Error{invalid_argument} for illegal input that a kernel found; kernels::CudaError; what a launch throws
   void run(Work& work);
 
-  /// After run() has thrown CudaError: "recurrent (stepwise), 5 of 20", the oldest launch not known to have ended, or
-  /// empty where that was not noted.
+  /// After run() has thrown CudaError: "recurrent (stepwise), launch 5 of 20", the oldest launch not known to have
+  /// ended. A graph notes that only with Options::marks. Empty where all have ended.
   std::string unfinished(const Work& work) const;
 
  private:
