@@ -2,7 +2,7 @@
 
 #include <dlfcn.h>
 #include <elf.h>
-#include <execinfo.h>
+#include <unwind.h>
 
 #include <climits>
 #include <cstdio>
@@ -80,12 +80,23 @@ Text describe(const void* pc) {
 }
 
 Text caller() {
+  struct Frames {
+    void* at[32];
+    int count = 0;
+  } frames;
+  // Not backtrace(): a sanitizer puts itself in front of it.
+  _Unwind_Backtrace(
+      [](_Unwind_Context* context, void* argument) {
+        Frames& found = *static_cast<Frames*>(argument);
+        if (found.count == 32) return _URC_END_OF_STACK;
+        found.at[found.count++] = reinterpret_cast<void*>(_Unwind_GetIP(context));
+        return _URC_NO_REASON;
+      },
+      &frames);
   Text out;
   std::snprintf(out.text, sizeof out.text, "an unknown line");
-  void* frames[32];
-  const int count = backtrace(frames, 32);
-  for (int i = 0; i < count; ++i) {
-    for (const std::string& line : lines_of(frames[i])) {
+  for (int i = 0; i < frames.count; ++i) {
+    for (const std::string& line : lines_of(frames.at[i])) {
       if (is_below_kernels(line.c_str()) || line[0] == '?') continue;
       std::snprintf(out.text, sizeof out.text, "%s", line.c_str());
       return out;
