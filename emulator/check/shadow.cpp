@@ -140,6 +140,12 @@ Text place_of(const void* p) {
        describe_thread(first.thread - 1).text, lines::describe(lines::address_of(first.line)).text, place.text);
 }
 
+// A wide access may be the copy of a struct, whose padding nobody writes: then one byte of each word is enough.
+bool is_uninitialised(const Word& word, std::uint8_t mask, std::size_t bytes) {
+  const unsigned there = word.initialised & mask;
+  return bytes > kWord ? there == 0 : there != mask;
+}
+
 bool races(const Access& first, std::uint8_t bytes, bool atomic) {
   if (first.thread == 0 || !(first.bytes & bytes) || first.thread == current->id + 1) return false;
   if (first.atomic && atomic) return false;
@@ -211,7 +217,7 @@ void access(const void* p, std::size_t bytes, bool write, bool atomic, const voi
   for_words(p, bytes, [&](Word& word, std::uint8_t mask) {
     mine.bytes = mask;
     if ((word.live & mask) != mask) report(write ? "write out of bounds" : "read out of bounds", p, bytes, pc);
-    if (!write && (word.initialised & mask) != mask)
+    if (!write && is_uninitialised(word, mask, bytes))
       report("read of memory that is uninitialised or still on its way", p, bytes, pc);
     for (const Access& before : word.written)
       if (races(before, mask, atomic))

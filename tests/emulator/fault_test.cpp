@@ -31,7 +31,7 @@ std::vector<Fault> all_faults() {
 
 std::vector<Control> all_controls() {
   std::vector<Control> all;
-  for (const auto& list : {barrier_controls(), warp_controls(), async_controls()})
+  for (const auto& list : {barrier_controls(), memory_controls(), warp_controls(), async_controls()})
     all.insert(all.end(), list.begin(), list.end());
   return all;
 }

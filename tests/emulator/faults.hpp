@@ -31,6 +31,7 @@ struct Control {
   std::string (*run)();
 };
 std::vector<Control> barrier_controls();
+std::vector<Control> memory_controls();
 std::vector<Control> warp_controls();
 std::vector<Control> async_controls();
 

@@ -101,6 +101,19 @@ __global__ void peer_has_left(float* out) {
   out[threadIdx.x] = 1;
 }
 
+struct Padded {
+  float value;
+  char tag;
+};
+__global__ void copy_padded(float* out) {
+  auto& s = shared<Padded[32]>();
+  s[threadIdx.x].value = static_cast<float>(threadIdx.x);
+  s[threadIdx.x].tag = 1;
+  __syncthreads();
+  const Padded mine = s[31 - threadIdx.x];
+  out[threadIdx.x] = mine.value + static_cast<float>(mine.tag);
+}
+
 template <class... P, class... A>
 std::string run_one(void (*kernel)(P...), A... args) {
   Array<float> out(32, 0.f);
@@ -234,6 +247,14 @@ std::vector<Fault> memory_faults() {
        .asan = "use-after-poison",
        .check = "write out of bounds.*which has exited"},
   };
+}
+
+std::vector<Control> memory_controls() {
+  return {{"struct_with_padding", [] {
+             Array<float> out(32, 0.f);
+             launch(copy_padded, {.grid = 1, .block = 32}, out.data());
+             return compare(out, 32, [](int i) { return 32 - i; });
+           }}};
 }
 
 }  // namespace seqgpu::tests
