@@ -115,7 +115,7 @@ constexpr double cycles(const GridPlan& p, const GridShape& s) {
       static_cast<double>(sequences < 5 ? sequences : round_up(static_cast<std::int64_t>(sequences), 8));
   const double multiply = p.units * s.gates * static_cast<double>(p.row) * tiled / 64;
   const double exchange = sequences * p.row * 4 / 32 * (s.backward ? 2 : 1);
-  return multiply + exchange * (p.buffers > 1 ? 0.6 : 1) + (p.slices > 1 ? 2000 : 700);
+  return multiply + exchange * (p.buffers > 1 && sequences > kGridTile ? 0.6 : 1) + (p.slices > 1 ? 2000 : 700);
 }
 
 inline std::string megabytes(double bytes) {
@@ -153,7 +153,7 @@ inline GridDecision plan_grid(const GridShape& s, const GridLimits& limits) {
     if (slices > limits.multiprocessors || (units > 1 && grid::divide_up(s.H, units - 1) == slices)) continue;
     const auto most = std::min<std::int64_t>(limits.multiprocessors / slices, grid::divide_up(s.N, kGridTile));
     for (const int groups : {static_cast<int>(most), 1}) {
-      for (const int buffers : {s.backward ? 1 : 2, 1}) {
+      for (const int buffers : {1, s.backward ? 1 : 2}) {
         const GridPlan p = grid::fill(s, units, groups, buffers);
         if (p.shared_bytes > limits.shared_bytes_per_block) continue;
         if (grid::exchange_floats(p, s) * 4 > grid::kMaxExchangeBytes) {
