@@ -3,6 +3,7 @@
 
 #include <random>
 #include <set>
+#include <thread>
 
 #include "tests/device/cuda_launches.hpp"
 
@@ -221,6 +222,24 @@ TEST_F(CudaBackend, LeavesTheCurrentDeviceAlone) {
   EXPECT_EQ(cudaGetDevice(&current), cudaSuccess);
   EXPECT_EQ(current, 1);
   EXPECT_EQ(cudaSetDevice(0), cudaSuccess);
+}
+
+TEST_F(CudaBackend, ThreadsTakeTurns) {
+  start();
+  const auto run_often = [&](int first) {
+    Ints memory(backend, std::vector<int>(20, 0));
+    Sum sum = random_sum(memory, static_cast<unsigned>(first), 3);
+    for (int run = 0; run < 20; ++run) {
+      const std::vector<int> given(memory.count, first + run);
+      memory.write(given);
+      backend->run(sum.work);
+      EXPECT_EQ(memory.read(), sum.expected(given));
+    }
+  };
+  std::thread one(run_often, 100), two(run_often, 200);
+  run_often(300);
+  one.join();
+  two.join();
 }
 
 TEST_F(CudaBackend, WorkMayOutliveTheBackend) {
