@@ -106,34 +106,32 @@ inline ClusterPlan plan_cluster(const ClusterShape& shape, const ClusterLimits& 
                   " has no clusters");
   if (cell.two_phase) return refuse(std::string(cell.name) + " needs two products a step");
   if (shape.projection) return refuse("a projection is a second product a step");
-  if (shape.zoneout) return refuse("zoneout is stepwise's");
+  if (shape.zoneout) return refuse("zoneout is left to stepwise");
 
   plan.precision = shape.precision == Precision::bf16 ? Precision::bf16 : Precision::f32;
   plan.threads = kClusterThreads;
   plan.padded_H = cluster_padded(shape.H);
   plan.blocks = plan.padded_H / kClusterUnits;
   plan.weight_registers = cluster_weight_registers(plan.precision, cell.gates, plan.padded_H);
+  const std::string H = "H=" + std::to_string(shape.H);
   if (plan.padded_H == 0 || plan.weight_registers > kWeightRegisters) {
-    const std::int64_t needed = shape.H * shape.H * cell.gates * cluster_element_bytes(plan.precision);
+    const auto bytes = [&](std::int64_t h) { return h * h * cell.gates * cluster_element_bytes(plan.precision); };
     const std::int64_t held = std::int64_t{4} * kWeightRegisters * kClusterThreads * kClusterBlocks;
-    std::string why = "H=" + std::to_string(shape.H) + " in " + to_string(plan.precision) + " needs " +
-                      cluster_megabytes(needed) + ", a cluster of " + std::to_string(kClusterBlocks) + " holds " +
-                      cluster_megabytes(held);
-    if (needed <= held)
-      why += " for H <= " + std::to_string([&] {
-               int most = 0;
-               for (int H = kClusterUnits; H <= kClusterUnits * kClusterBlocks; H *= 2)
-                 if (cluster_weight_registers(plan.precision, cell.gates, H) <= kWeightRegisters) most = H;
-               return most;
-             }());
-    return refuse(why);
+    if (plan.padded_H == 0 && bytes(shape.H) <= held)
+      return refuse(H + " needs " + std::to_string((shape.H + kClusterUnits - 1) / kClusterUnits) + " blocks of " +
+                    std::to_string(kClusterUnits) + " units, a cluster has at most " + std::to_string(kClusterBlocks));
+    const bool by_padding = bytes(shape.H) <= held;
+    return refuse(H + " in " + to_string(plan.precision) + " needs " +
+                  cluster_megabytes(bytes(by_padding ? plan.padded_H : shape.H)) +
+                  (by_padding ? " padded to " + std::to_string(plan.padded_H) : "") + ", a cluster of " +
+                  std::to_string(kClusterBlocks) + " holds " + cluster_megabytes(held));
   }
   if (plan.blocks > limits.cluster_blocks)
-    return refuse("H=" + std::to_string(shape.H) + " needs a cluster of " + std::to_string(plan.blocks) +
-                  ", the device allows " + std::to_string(limits.cluster_blocks));
+    return refuse(H + " needs a cluster of " + std::to_string(plan.blocks) + ", the device allows " +
+                  std::to_string(limits.cluster_blocks));
   if (plan.blocks > limits.multiprocessors)
-    return refuse("H=" + std::to_string(shape.H) + " needs " + std::to_string(plan.blocks) +
-                  " multiprocessors, the device has " + std::to_string(limits.multiprocessors));
+    return refuse(H + " needs " + std::to_string(plan.blocks) + " multiprocessors, the device has " +
+                  std::to_string(limits.multiprocessors));
   const std::int64_t registers = std::int64_t{256} * kClusterThreads;
   if (limits.registers_per_multiprocessor < registers)
     return refuse("a block needs " + std::to_string(registers) + " registers, a multiprocessor has " +
