@@ -31,6 +31,10 @@ struct Implementation {
   std::size_t (*workspace_bytes)(const op::AnyDesc&, const Limits&);
   std::size_t (*opaque_bytes)(const op::AnyDesc&, const Limits&);  // of the opaque output; null if there is none
   void (*launch)(const op::AnyDesc&, const Arguments&);
+  /// Two operations that do not depend on each other in one launch, such as the two directions of a layer; null: never.
+  /// The queues of the arguments share a stream.
+  bool (*pairs)(const op::AnyDesc&, const op::AnyDesc&) = nullptr;
+  void (*launch_pair)(const op::AnyDesc&, const Arguments&, const op::AnyDesc&, const Arguments&) = nullptr;
 };
 
 struct OpTable {

@@ -100,16 +100,31 @@ std::string accepts(const op::AnyDesc& any, const Limits& limits) {
   return strategy.accepts(desc, kPass<D>, limits);
 }
 
+/// The two directions of a layer: alike but for the way they go.
+template <class D, const ScanStrategy& strategy>
+bool pairs(const op::AnyDesc& any, const op::AnyDesc& other) {
+  const op::RecurrentDesc &a = std::get<D>(any), &b = std::get<D>(other);
+  const bool can = kPass<D> == Pass::forward ? strategy.forward_pair != nullptr : strategy.backward_pair != nullptr;
+  return can && a.direction != b.direction && a.cell == b.cell && a.precision == b.precision && a.T == b.T &&
+         a.N == b.N && a.I == b.I && a.H == b.H && a.R == b.R && a.training == b.training && a.T > 0 && a.N > 0 &&
+         a.H > 0;
+}
+
 template <class D, const ScanStrategy& strategy>
 Implementation row() {
-  return {strategy.name, accepts<D, strategy>,
+  return {strategy.name,
+          accepts<D, strategy>,
           [](const op::AnyDesc& any, const Limits& limits) {
             return recurrent_workspace(std::get<D>(any), strategy, limits);
           },
           kPass<D> == Pass::backward
               ? nullptr
               : +[](const op::AnyDesc& any, const Limits&) { return lay_out_reserve(std::get<D>(any), nullptr).bytes; },
-          [](const op::AnyDesc& any, const Arguments& a) { recurrent(std::get<D>(any), strategy, a); }};
+          [](const op::AnyDesc& any, const Arguments& a) { recurrent(std::get<D>(any), strategy, a); },
+          pairs<D, strategy>,
+          [](const op::AnyDesc& any, const Arguments& a, const op::AnyDesc& other, const Arguments& b) {
+            recurrent_pair({std::get<D>(any), std::get<D>(other)}, strategy, {a, b});
+          }};
 }
 
 template <class D, const ScanStrategy&... best_first>
@@ -120,9 +135,8 @@ void add_rows(OpTable& table) {
 }  // namespace
 
 void add_recurrent(OpTable& table) {
-  // A strategy in a file of its own joins both lists, in the order cluster-persistent, grid-persistent, stepwise.
-  add_rows<op::RecurrentForwardDesc, kStepwise>(table);
-  add_rows<op::RecurrentBackwardDesc, kStepwise>(table);
+  add_rows<op::RecurrentForwardDesc, kClusterPersistent, kGridPersistent, kStepwise>(table);
+  add_rows<op::RecurrentBackwardDesc, kClusterPersistent, kGridPersistent, kStepwise>(table);
 }
 
 }  // namespace seqgpu::device::cuda

@@ -25,10 +25,14 @@ struct ScanStrategy {
   /// Both enqueue only: no synchronisation, no allocation, legal while a stream is captured.
   void (*forward)(const kernels::ScanForward&, void* workspace, const Queue&);
   void (*backward)(const kernels::ScanBackward&, void* workspace, const Queue&);
+  /// Both directions of a layer in one launch, with a workspace each; null: one after the other.
+  void (*forward_pair)(const kernels::ScanForward (&)[2], void* const (&workspaces)[2], const Queue&) = nullptr;
+  void (*backward_pair)(const kernels::ScanBackward (&)[2], void* const (&workspaces)[2], const Queue&) = nullptr;
 };
 
-extern const ScanStrategy kGridPersistent;  // recurrent_grid.cpp
-extern const ScanStrategy kStepwise;        // recurrent_stepwise.cpp; accepts everything
+extern const ScanStrategy kClusterPersistent;  // recurrent_cluster.cpp
+extern const ScanStrategy kGridPersistent;     // recurrent_grid.cpp
+extern const ScanStrategy kStepwise;           // recurrent_stepwise.cpp; accepts everything
 
 /// Rows for RecurrentForwardDesc and RecurrentBackwardDesc, one for each strategy, best first.
 void add_recurrent(OpTable& table);

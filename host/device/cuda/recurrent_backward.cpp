@@ -135,19 +135,9 @@ void run_empty(const op::RecurrentDesc& desc, const LayerSizes& z, const Argumen
     copy_or_clear(output(a, op::kGradState0 + s), input(a, op::kInDFinal0 + s), z.N * z.width(s), queue);
 }
 
-}  // namespace
-
-std::size_t recurrent_workspace(const op::RecurrentBackwardDesc& desc, const ScanStrategy& strategy,
-                                const Limits& limits) {
-  return BackwardMemory(desc, strategy, limits, nullptr).bytes;
-}
-
-void recurrent(const op::RecurrentBackwardDesc& desc, const ScanStrategy& strategy, const Arguments& a) {
-  const Queue& queue = queue_of(a);
-  const BackwardMemory m(desc, strategy, *queue.limits, a.workspace);
+/// Enqueues all that comes before the scan.
+kernels::ScanBackward prepare(const op::RecurrentDesc& desc, const BackwardMemory& m, const Arguments& a) {
   const LayerSizes& z = m.z;
-  if (z.empty()) return run_empty(desc, z, a, queue);
-
   kernels::ScanBackward scan;
   prepare_scan(desc, a, m.shared, scan);
   scan.reserve = lay_out_reserve(desc, const_cast<void*>(a.inputs[op::kInReserve])).reserve;
@@ -159,15 +149,47 @@ void recurrent(const op::RecurrentBackwardDesc& desc, const ScanStrategy& strate
   }
   scan.d_wx = m.d_wx, scan.d_rh = m.d_rh, scan.d_last = m.d_last;
   scan.d_projected = m.d_projected, scan.d_unit = m.d_unit;
-  strategy.backward(scan, m.strategy_memory, queue);
+  return scan;
+}
 
-  const Backward rest{desc, a, queue, m, z, scan};
+/// Enqueues all that comes after it.
+void finish(const op::RecurrentDesc& desc, const BackwardMemory& m, const Arguments& a,
+            const kernels::ScanBackward& scan) {
+  const LayerSizes& z = m.z;
+  const Backward rest{desc, a, queue_of(a), m, z, scan};
   rest.x();
   rest.input_weight();
   rest.recurrent_weight();
   rest.biases();
   if (scan.d_unit) rest.columns(scan.d_unit, z.N, z.P * z.H, 1, output(a, op::kGradUnit));
   if (desc.projection) rest.projection();
+}
+
+}  // namespace
+
+std::size_t recurrent_workspace(const op::RecurrentBackwardDesc& desc, const ScanStrategy& strategy,
+                                const Limits& limits) {
+  return BackwardMemory(desc, strategy, limits, nullptr).bytes;
+}
+
+void recurrent(const op::RecurrentBackwardDesc& desc, const ScanStrategy& strategy, const Arguments& a) {
+  const Queue& queue = queue_of(a);
+  const BackwardMemory m(desc, strategy, *queue.limits, a.workspace);
+  if (m.z.empty()) return run_empty(desc, m.z, a, queue);
+  const kernels::ScanBackward scan = prepare(desc, m, a);
+  strategy.backward(scan, m.strategy_memory, queue);
+  finish(desc, m, a, scan);
+}
+
+void recurrent_pair(const op::RecurrentBackwardDesc (&descs)[2], const ScanStrategy& strategy,
+                    const Arguments (&a)[2]) {
+  const Queue& queue = queue_of(a[0]);
+  const BackwardMemory m[] = {{descs[0], strategy, *queue.limits, a[0].workspace},
+                              {descs[1], strategy, *queue.limits, a[1].workspace}};
+  const kernels::ScanBackward scans[] = {prepare(descs[0], m[0], a[0]), prepare(descs[1], m[1], a[1])};
+  strategy.backward_pair(scans, {m[0].strategy_memory, m[1].strategy_memory}, queue);
+  finish(descs[0], m[0], a[0], scans[0]);
+  finish(descs[1], m[1], a[1], scans[1]);
 }
 
 }  // namespace seqgpu::device::cuda

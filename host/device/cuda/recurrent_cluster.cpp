@@ -27,22 +27,30 @@ std::string accepts(const op::RecurrentDesc& d, Pass, const Limits& limits) {
 
 std::size_t workspace_bytes(const op::RecurrentDesc&, Pass, const Limits&) { return 0; }
 
-kernels::ClusterPlan plan_of(const kernels::Scan& p, const Queue& queue) {
-  return kernels::plan_cluster({.cell = p.cell, .precision = p.precision, .N = p.N, .H = p.H},
+kernels::ClusterPlan plan_of(const kernels::Scan& p, int directions, const Queue& queue) {
+  return kernels::plan_cluster({.cell = p.cell, .precision = p.precision, .N = p.N, .H = p.H, .directions = directions},
                                limits_of(*queue.limits));
 }
 
 void forward(const kernels::ScanForward& p, void*, const Queue& queue) {
-  kernels::cluster_forward(&p, 1, plan_of(p, queue), queue.stream);
+  kernels::cluster_forward(&p, 1, plan_of(p, 1, queue), queue.stream);
 }
 
 void backward(const kernels::ScanBackward& p, void*, const Queue& queue) {
-  kernels::cluster_backward(&p, 1, plan_of(p, queue), queue.stream);
+  kernels::cluster_backward(&p, 1, plan_of(p, 1, queue), queue.stream);
+}
+
+void forward_pair(const kernels::ScanForward (&p)[2], void* const (&)[2], const Queue& queue) {
+  kernels::cluster_forward(p, 2, plan_of(p[0], 2, queue), queue.stream);
+}
+
+void backward_pair(const kernels::ScanBackward (&p)[2], void* const (&)[2], const Queue& queue) {
+  kernels::cluster_backward(p, 2, plan_of(p[0], 2, queue), queue.stream);
 }
 
 }  // namespace
 
-extern const ScanStrategy kClusterPersistent;
-const ScanStrategy kClusterPersistent = {"cluster-persistent", accepts, workspace_bytes, forward, backward};
+const ScanStrategy kClusterPersistent = {"cluster-persistent", accepts,      workspace_bytes, forward, backward,
+                                         forward_pair,         backward_pair};
 
 }  // namespace seqgpu::device::cuda

@@ -34,19 +34,10 @@ void run_empty(const LayerSizes& z, const Arguments& a, const Queue& queue) {
     copy_or_clear(output(a, op::kOutFinal0 + s), input(a, op::kInState0 + s), z.N * z.width(s), queue);
 }
 
-}  // namespace
-
-std::size_t recurrent_workspace(const op::RecurrentForwardDesc& desc, const ScanStrategy& strategy,
-                                const Limits& limits) {
-  return ForwardMemory(desc, strategy, limits, nullptr).bytes;
-}
-
-void recurrent(const op::RecurrentForwardDesc& desc, const ScanStrategy& strategy, const Arguments& a) {
+/// Enqueues all that comes before the scan.
+kernels::ScanForward prepare(const op::RecurrentDesc& desc, const ForwardMemory& m, const Arguments& a) {
   const Queue& queue = queue_of(a);
-  const ForwardMemory m(desc, strategy, *queue.limits, a.workspace);
   const LayerSizes& z = m.z;
-  if (z.empty()) return run_empty(z, a, queue);
-
   kernels::ScanForward scan;
   prepare_scan(desc, a, m.shared, scan);
   scan.b_ih = interleave(input(a, op::kInBih), z.G, z.H, 1, m.b_ih, queue);
@@ -71,7 +62,29 @@ void recurrent(const op::RecurrentForwardDesc& desc, const ScanStrategy& strateg
     if (s > 0) scan.states[s - 1] = output(a, op::kOutStates0 + s - 1);
   }
   if (desc.training) scan.reserve = lay_out_reserve(desc, a.outputs[op::kOutReserve]).reserve;
-  strategy.forward(scan, m.strategy_memory, queue);
+  return scan;
+}
+
+}  // namespace
+
+std::size_t recurrent_workspace(const op::RecurrentForwardDesc& desc, const ScanStrategy& strategy,
+                                const Limits& limits) {
+  return ForwardMemory(desc, strategy, limits, nullptr).bytes;
+}
+
+void recurrent(const op::RecurrentForwardDesc& desc, const ScanStrategy& strategy, const Arguments& a) {
+  const Queue& queue = queue_of(a);
+  const ForwardMemory m(desc, strategy, *queue.limits, a.workspace);
+  if (m.z.empty()) return run_empty(m.z, a, queue);
+  strategy.forward(prepare(desc, m, a), m.strategy_memory, queue);
+}
+
+void recurrent_pair(const op::RecurrentForwardDesc (&descs)[2], const ScanStrategy& strategy, const Arguments (&a)[2]) {
+  const Queue& queue = queue_of(a[0]);
+  const ForwardMemory m[] = {{descs[0], strategy, *queue.limits, a[0].workspace},
+                             {descs[1], strategy, *queue.limits, a[1].workspace}};
+  const kernels::ScanForward scans[] = {prepare(descs[0], m[0], a[0]), prepare(descs[1], m[1], a[1])};
+  strategy.forward_pair(scans, {m[0].strategy_memory, m[1].strategy_memory}, queue);
 }
 
 }  // namespace seqgpu::device::cuda

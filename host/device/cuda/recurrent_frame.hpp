@@ -88,4 +88,8 @@ void recurrent(const op::RecurrentForwardDesc& desc, const ScanStrategy& strateg
 /// Writes (never adds to) every wanted gradient.
 void recurrent(const op::RecurrentBackwardDesc& desc, const ScanStrategy& strategy, const Arguments& a);
 
+/// Two layers, the scans in one launch. The strategy has the function for pairs.
+void recurrent_pair(const op::RecurrentForwardDesc (&descs)[2], const ScanStrategy& strategy, const Arguments (&a)[2]);
+void recurrent_pair(const op::RecurrentBackwardDesc (&descs)[2], const ScanStrategy& strategy, const Arguments (&a)[2]);
+
 }  // namespace seqgpu::device::cuda

@@ -24,12 +24,48 @@ Replay::Replay(const Work& work, Streams& streams, Staging& staging) {
   for (int s = 0; s < streams.size(); ++s) {
     if (used[static_cast<std::size_t>(s)]) streams_.push_back(s);
   }
+  find_pairs(work);
   make_events(work);
   make_notes(streams, staging);
   make_fetched(work);
 }
 
+/// Launch j may go with launch i before it if all that j comes after is enqueued before i.
+void Replay::find_pairs(const Work& work) {
+  constexpr std::size_t kReach = 16;  // directions of a layer stand close together
+  const std::size_t count = work.launches.size();
+  partner_.assign(count, -1);
+  const auto may_go_with = [&](std::size_t i, std::size_t j) {
+    const Launch &first = work.launches[i], &second = work.launches[j];
+    if (partner_[j] >= 0 || stream_of_[i] == stream_of_[j] || first.implementation != second.implementation)
+      return false;
+    if (!first.implementation->pairs(*first.desc, *second.desc)) return false;
+    for (const int wait : second.waits) {
+      if (wait >= static_cast<int>(i)) return false;
+    }
+    return std::find(stream_of_.begin() + static_cast<std::ptrdiff_t>(i),
+                     stream_of_.begin() + static_cast<std::ptrdiff_t>(j),
+                     stream_of_[j]) == stream_of_.begin() + static_cast<std::ptrdiff_t>(j);
+  };
+  for (std::size_t i = 0; i < count; ++i) {
+    if (partner_[i] >= 0 || !work.launches[i].implementation->pairs) continue;
+    for (std::size_t j = i + 1; j < std::min(count, i + kReach); ++j) {
+      if (!may_go_with(i, j)) continue;
+      partner_[i] = static_cast<int>(j);
+      partner_[j] = static_cast<int>(i);
+      break;
+    }
+  }
+}
+
 void Replay::make_events(const Work& work) {
+  pair_ready_.resize(work.launches.size());
+  pair_done_.resize(work.launches.size());
+  for (std::size_t i = 0; i < work.launches.size(); ++i) {
+    if (partner_[i] <= static_cast<int>(i)) continue;
+    pair_ready_[i] = make_event(EventUse::order);
+    pair_done_[i] = make_event(EventUse::order);
+  }
   started_ = make_event(EventUse::order);
   joined_.resize(static_cast<std::size_t>(streams_.back()) + 1);
   for (const int s : streams_) joined_[static_cast<std::size_t>(s)] = make_event(EventUse::order);

@@ -20,6 +20,11 @@ class Replay {
   const std::vector<int>& streams() const { return streams_; }  // those in use, main first
   cudaEvent_t started() const { return started_.get(); }
   cudaEvent_t joined(int stream) const { return joined_[static_cast<std::size_t>(stream)].get(); }
+  /// The launch that goes with this one, in one call on the first one's stream; -1 if it goes alone.
+  int partner_of(std::size_t launch) const { return partner_[launch]; }
+  /// Recorded on the second one's stream when it may start; and on the first one's when the pair has ended.
+  cudaEvent_t pair_ready(std::size_t first) const { return pair_ready_[first].get(); }
+  cudaEvent_t pair_done(std::size_t first) const { return pair_done_[first].get(); }
   /// Null unless another stream waits for the launch.
   cudaEvent_t done(std::size_t launch) const { return done_[launch].get(); }
 
@@ -43,14 +48,15 @@ class Replay {
   bool ran = false;
 
  private:
+  void find_pairs(const Work& work);
   void make_events(const Work& work);
   void make_notes(Streams& streams, Staging& staging);
   void make_fetched(const Work& work);
   kernels::Fault* fault_notes() const;
 
-  std::vector<int> stream_of_, streams_;
+  std::vector<int> stream_of_, streams_, partner_;
   Event started_;
-  std::vector<Event> joined_, done_, times_;
+  std::vector<Event> joined_, done_, times_, pair_ready_, pair_done_;
   DeviceMemory notes_;  // any fault, padded | Fault of each launch | number of each launch
   PinnedMemory fetched_;
   std::vector<std::size_t> fetch_offsets_;

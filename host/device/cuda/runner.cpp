@@ -64,13 +64,26 @@ Runner::Runner(Streams& streams, Staging& staging, const Limits& limits, Options
 Runner::Page& Runner::page() const { return *static_cast<Page*>(page_.get()); }
 
 void Runner::start(const Work& work, const Replay& replay, std::size_t i) {
+  const int partner = replay.partner_of(i), s = replay.stream_of(i);
+  const auto queue_of = [&](std::size_t launch) {
+    return Queue{streams_[s], &streams_.blas(s), replay.faults(launch), &limits_};
+  };
+  const auto arguments_of = [&](const Launch& launch, Queue& queue) {
+    return Arguments{launch.inputs.data(), const_cast<void* const*>(launch.outputs.data()), launch.workspace, nullptr,
+                     &queue};
+  };
   const Launch& launch = work.launches[i];
-  const int s = replay.stream_of(i);
-  Queue queue{streams_[s], &streams_.blas(s), replay.faults(i), &limits_};
-  const Arguments arguments{launch.inputs.data(), const_cast<void* const*>(launch.outputs.data()), launch.workspace,
-                            nullptr, &queue};
+  Queue queue = queue_of(i);
   try {
-    launch.implementation->launch(*launch.desc, arguments);
+    if (partner < 0) {
+      launch.implementation->launch(*launch.desc, arguments_of(launch, queue));
+    } else {
+      const auto j = static_cast<std::size_t>(partner);
+      const Launch& other = work.launches[j];
+      Queue second = queue_of(j);
+      launch.implementation->launch_pair(*launch.desc, arguments_of(launch, queue), *other.desc,
+                                         arguments_of(other, second));
+    }
   } catch (const kernels::CudaError& error) {
     throw kernels::CudaError(error.code, launch_name(work, i) + ": " + error.what());
   }
@@ -90,17 +103,32 @@ void Runner::enqueue(Work& work, const Replay& replay, Marks marks) {
   for (const int s : replay.streams()) {
     if (streams_[s] != main) wait(streams_[s], replay.started());
   }
-  for (std::size_t i = 0; i < work.launches.size(); ++i) {
-    const Launch& launch = work.launches[i];
-    const int s = replay.stream_of(i);
-    const cudaStream_t stream = streams_[s];
+  const auto wait_for = [&](const Launch& launch, int s) {
     for (const int other : launch.waits) {
       const auto w = static_cast<std::size_t>(other);
-      if (replay.stream_of(w) != s) wait(stream, replay.done(w));
+      if (replay.stream_of(w) != s) wait(streams_[s], replay.done(w));
     }
-    if (timed) record(replay.begin_of(i), stream);
-    start(work, replay, i);
-    if (timed) record(replay.end_of(i), stream);
+  };
+  for (std::size_t i = 0; i < work.launches.size(); ++i) {
+    const int s = replay.stream_of(i), partner = replay.partner_of(i);
+    const cudaStream_t stream = streams_[s];
+    if (partner >= 0 && partner < static_cast<int>(i)) {  // it went with the other
+      wait(stream, replay.pair_done(static_cast<std::size_t>(partner)));
+    } else {
+      const auto j = static_cast<std::size_t>(partner);
+      wait_for(work.launches[i], s);
+      if (partner >= 0) {
+        wait_for(work.launches[j], replay.stream_of(j));
+        record(replay.pair_ready(i), streams_[replay.stream_of(j)]);
+        wait(stream, replay.pair_ready(i));
+      }
+      if (timed) record(replay.begin_of(i), stream);
+      if (timed && partner >= 0) record(replay.begin_of(j), stream);
+      start(work, replay, i);
+      if (timed) record(replay.end_of(i), stream);
+      if (timed && partner >= 0) record(replay.end_of(j), stream);
+      if (partner >= 0) record(replay.pair_done(i), stream);
+    }
     if (marks != Marks::none) {
       check(cudaMemcpyAsync(&page().ended[s], replay.number(i), sizeof(std::uint32_t), cudaMemcpyDeviceToHost, stream),
             "noting the end of a launch");
