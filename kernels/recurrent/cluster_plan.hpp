@@ -67,8 +67,8 @@ constexpr int cluster_forward_parts(Precision precision, int padded_H) {
   return precision == Precision::bf16 ? std::min(4, padded_H / 32) : 1;
 }
 
-/// Floats from one gate to the next, and from one sequence to the next, in a block's partial sums: padded so that
-/// neither product writes twice to a bank of shared memory.
+/// Floats from one gate to the next, and from one sequence to the next, in a block's partial sums: padded so that the
+/// writes of a warp in the bf16 product, of 8 units and every second sequence, meet 32 banks of shared memory.
 inline constexpr int kClusterGateStride = kClusterUnits + 4;
 constexpr int cluster_sequence_stride(int gates) {
   const int stride = gates * kClusterGateStride;
