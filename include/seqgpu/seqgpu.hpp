@@ -9,6 +9,7 @@
 #include "seqgpu/data/iob.hpp"
 #include "seqgpu/data/travel_corpus.hpp"
 #include "seqgpu/data/vocabulary.hpp"
+#include "seqgpu/data/wav.hpp"
 #include "seqgpu/device.hpp"
 #include "seqgpu/dtype.hpp"
 #include "seqgpu/error.hpp"
