@@ -18,8 +18,9 @@ std::string read(const fs::path& path) {
 }
 
 const char* const kDocuments[] = {
-    "README.md",        "CHANGELOG.md",     "CONTRIBUTING.md",      "docs/architecture.md",
-    "docs/notation.md", "docs/numerics.md", "docs/adding_a_cell.md"};
+    "README.md",        "CHANGELOG.md",          "CONTRIBUTING.md", "docs/architecture.md", "docs/notation.md",
+    "docs/numerics.md", "docs/adding_a_cell.md", "docs/cuda.md",    "docs/gpu_check.md",
+};
 
 TEST(Docs, ReadmeShowsTheProgramThatIsBuilt) {
   EXPECT_NE(read("README.md").find("```cpp\n" + read("examples/readme.cpp") + "```\n"), std::string::npos)
