@@ -19,8 +19,8 @@ unsigned checked_mask(const Warp& warp, unsigned mask, const char* name, Locatio
   return mask & warp.alive;
 }
 
-// Collectives of other masks may be open too, and may name this lane: it will come to them later, or nobody will and the
-// grid is deadlocked.
+// Collectives of other masks may be open too, and may name this lane: it will come to them later, or nobody will and
+// the grid is deadlocked.
 Collective& join_open(Warp& warp, unsigned mask, const char* name, Answer answer, Location location) {
   for (Collective& open : warp.open) {
     if (open.mask != mask) continue;
