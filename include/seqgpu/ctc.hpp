@@ -21,8 +21,8 @@ enum class CtcReduction : std::uint8_t {
 
 /// A target is impossible where its frames are fewer than its labels plus its adjacent repeats.
 enum class ImpossibleTarget : std::uint8_t {
-  infinite,  ///< its loss is infinite, its gradient 0
-  zero,      ///< its loss and gradient are 0
+  infinite,  ///< its loss is infinite, its gradient 0; so is that of a target whose probability is 0
+  zero,      ///< its loss and gradient are 0, and so those of a target whose probability is 0
   error,     ///< Error{invalid_argument} naming the sequence and the frames it needs
 };
 
@@ -43,15 +43,16 @@ struct CtcInputs {
 };
 
 struct CtcResult {
-  Value loss;          ///< [], or [N] with CtcReduction::none; never negative
-  Value per_sequence;  ///< [N] -ln p(target | x), before weights and reduction; has no gradient
+  Value loss;          ///< [], or [N] with CtcReduction::none; never negative, as long as probabilities sum to 1
+  Value per_sequence;  ///< [N] -ln p(target | x), before policy, weights and reduction; has no gradient
   Value status;        ///< i32 [N]: 0, or where the target is impossible the number of frames it needs
   Value posteriors;    ///< [T, N, C] p(class at t | target, x); 0 past a length or where impossible; no gradient
   Value alignment;     ///< [T, N, 2*L+1] p(state at t | target, x) over blank, label, blank, ...; no gradient
 };
 
 /// The loss from logits: softmax inside, gradient by the logits.
-/// @param logits  [T, N, C]; frames past a length may hold anything, their gradient is exactly 0
+/// @param logits  [T, N, C]; frames past a length may hold anything, their gradient is exactly 0; NaN in a frame that
+/// counts makes its sequence's loss and gradient NaN, unless the sequence weighs 0
 /// @throws Error{invalid_argument} naming the argument: a shape, a length, or a label that is the blank or not in [0,
 /// C)
 SEQGPU_API CtcResult ctc_loss(Value logits, const CtcInputs& inputs, const CtcOptions& options = {});

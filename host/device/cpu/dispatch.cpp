@@ -12,6 +12,8 @@ extern const RecurrentKernels<float> kRecurrentF32;
 extern const RecurrentKernels<double> kRecurrentF64;
 extern const ElementwiseKernels<float> kElementwiseF32;
 extern const ElementwiseKernels<double> kElementwiseF64;
+extern const CtcKernels<float> kCtcF32;
+extern const CtcKernels<double> kCtcF64;
 }  // namespace baseline
 
 #if defined(SEQGPU_SIMD_X86)
@@ -22,6 +24,8 @@ extern const RecurrentKernels<float> kRecurrentF32;
 extern const RecurrentKernels<double> kRecurrentF64;
 extern const ElementwiseKernels<float> kElementwiseF32;
 extern const ElementwiseKernels<double> kElementwiseF64;
+extern const CtcKernels<float> kCtcF32;
+extern const CtcKernels<double> kCtcF64;
 }  // namespace avx2
 namespace avx512 {
 extern const GemmKernels<float> kGemmF32;
@@ -30,6 +34,8 @@ extern const RecurrentKernels<float> kRecurrentF32;
 extern const RecurrentKernels<double> kRecurrentF64;
 extern const ElementwiseKernels<float> kElementwiseF32;
 extern const ElementwiseKernels<double> kElementwiseF64;
+extern const CtcKernels<float> kCtcF32;
+extern const CtcKernels<double> kCtcF64;
 }  // namespace avx512
 #endif
 
@@ -38,12 +44,12 @@ namespace {
 // Narrowest first.
 const SimdKernels kTables[] = {
     {"baseline", &baseline::kGemmF32, &baseline::kGemmF64, &baseline::kRecurrentF32, &baseline::kRecurrentF64,
-     &baseline::kElementwiseF32, &baseline::kElementwiseF64},
+     &baseline::kElementwiseF32, &baseline::kElementwiseF64, &baseline::kCtcF32, &baseline::kCtcF64},
 #if defined(SEQGPU_SIMD_X86)
     {"avx2", &avx2::kGemmF32, &avx2::kGemmF64, &avx2::kRecurrentF32, &avx2::kRecurrentF64, &avx2::kElementwiseF32,
-     &avx2::kElementwiseF64},
+     &avx2::kElementwiseF64, &avx2::kCtcF32, &avx2::kCtcF64},
     {"avx512", &avx512::kGemmF32, &avx512::kGemmF64, &avx512::kRecurrentF32, &avx512::kRecurrentF64,
-     &avx512::kElementwiseF32, &avx512::kElementwiseF64},
+     &avx512::kElementwiseF32, &avx512::kElementwiseF64, &avx512::kCtcF32, &avx512::kCtcF64},
 #endif
 };
 

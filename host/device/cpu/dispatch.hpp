@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "device/cpu/ctc_kernels.hpp"
 #include "device/cpu/elementwise_kernels.hpp"
 #include "device/cpu/gemm.hpp"
 #include "kernels/cells/cell.hpp"
@@ -105,6 +106,8 @@ struct SimdKernels {
   const RecurrentKernels<double>* recurrent_f64;
   const ElementwiseKernels<float>* elementwise_f32;
   const ElementwiseKernels<double>* elementwise_f64;
+  const CtcKernels<float>* ctc_f32;
+  const CtcKernels<double>* ctc_f64;
 
   template <class T>
   const GemmKernels<T>& gemm() const {
@@ -120,6 +123,11 @@ struct SimdKernels {
   const ElementwiseKernels<T>& elementwise() const {
     if constexpr (sizeof(T) == 4) return *elementwise_f32;
     if constexpr (sizeof(T) == 8) return *elementwise_f64;
+  }
+  template <class T>
+  const CtcKernels<T>& ctc() const {
+    if constexpr (sizeof(T) == 4) return *ctc_f32;
+    if constexpr (sizeof(T) == 8) return *ctc_f64;
   }
 };
 

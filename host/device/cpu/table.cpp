@@ -1,5 +1,6 @@
 #include "device/cpu/table.hpp"
 
+#include "device/cpu/ctc_plan.hpp"
 #include "device/cpu/gemm.hpp"
 #include "device/cpu/recurrent.hpp"
 
@@ -34,6 +35,18 @@ std::size_t row_sums(const op::AnyDesc& any, const Limits&) {
 }
 std::size_t norm_sums(const op::AnyDesc& any, const Limits&) {
   return static_cast<std::size_t>(tiles_of(std::get<op::GradientNormDesc>(any).count) + 1) * sizeof(double);
+}
+
+std::size_t ctc_workspace(const op::AnyDesc& any, const Limits&) {
+  const auto& d = std::get<op::CtcForwardDesc>(any);
+  return d.dtype == DType::f64 ? ctc_workspace_bytes<double>(d) : ctc_workspace_bytes<float>(d);
+}
+std::size_t ctc_reserve(const op::AnyDesc& any, const Limits&) {
+  const auto& d = std::get<op::CtcForwardDesc>(any);
+  return d.dtype == DType::f64 ? ctc_reserve_bytes<double>(d) : ctc_reserve_bytes<float>(d);
+}
+std::size_t ctc_scales(const op::AnyDesc& any, const Limits&) {
+  return ctc_backward_workspace_bytes(std::get<op::CtcBackwardDesc>(any));
 }
 
 OpTable make_table() {
@@ -81,6 +94,9 @@ OpTable make_table() {
                                                [](const op::AnyDesc& d, const Arguments& a) {
                                                  recurrent_backward(std::get<op::RecurrentBackwardDesc>(d), a);
                                                }});
+  t.of<op::CtcForwardDesc>().push_back(
+      {"mantissa and exponent", nullptr, ctc_workspace, ctc_reserve, launch<op::CtcForwardDesc>});
+  add<op::CtcBackwardDesc>(t, "rows", ctc_scales);
   return t;
 }
 

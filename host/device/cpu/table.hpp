@@ -36,6 +36,8 @@ SEQGPU_CPU_OP(SquaredErrorDesc);
 SEQGPU_CPU_OP(SquaredErrorBackwardDesc);
 SEQGPU_CPU_OP(GradientNormDesc);
 SEQGPU_CPU_OP(OptimizerDesc);
+SEQGPU_CPU_OP(CtcForwardDesc);
+SEQGPU_CPU_OP(CtcBackwardDesc);
 
 #undef SEQGPU_CPU_OP
 
