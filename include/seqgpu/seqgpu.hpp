@@ -8,6 +8,7 @@
 #include "seqgpu/data/conlleval.hpp"
 #include "seqgpu/data/features.hpp"
 #include "seqgpu/data/iob.hpp"
+#include "seqgpu/data/manifest.hpp"
 #include "seqgpu/data/travel_corpus.hpp"
 #include "seqgpu/data/vocabulary.hpp"
 #include "seqgpu/data/wav.hpp"
