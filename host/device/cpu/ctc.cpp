@@ -341,22 +341,18 @@ void Forward<T>::run() {
     if (states) std::fill(states + begin * S, states + end * S, T(0));
   });
   const bool early = wanted && pieces > 1;
+  const auto back = [&](std::int64_t n, std::int64_t piece) {
+    if (std::isfinite(nll[n])) walk_back(n, piece);
+    if (std::isnan(nll[n]) && piece == 0) poison(n);
+  };
   parallel.for_each(desc.N * (early ? 2 : 1), [&](std::int64_t i) {
     const std::int64_t n = i % desc.N;
     if (!possible(n)) return;
-    if (i < desc.N) {
-      walk_alpha(n);
-    } else {
-      walk_beta(n);
-    }
+    if (i >= desc.N) return walk_beta(n);
+    walk_alpha(n);
+    if (wanted && !early) back(n, 0);
   });
-  if (wanted) {
-    parallel.for_each(desc.N * pieces, [&](std::int64_t i) {
-      const std::int64_t n = i / pieces;
-      if (std::isfinite(nll[n])) walk_back(n, i % pieces);
-      if (std::isnan(nll[n]) && i % pieces == 0) poison(n);
-    });
-  }
+  if (early) parallel.for_each(desc.N * pieces, [&](std::int64_t i) { back(i / pieces, i % pieces); });
   reduce();
 }
 
@@ -383,7 +379,7 @@ void compute(const op::CtcBackwardDesc& d, const Arguments& a) {
   for (std::int64_t n = 0; n < d.N; ++n) {
     scales[n] = static_cast<T>(factors.of(n, weights) * static_cast<double>(d_loss[each ? n : 0]));
   }
-  const auto& elementwise = simd().elementwise<T>();
+  const CtcKernels<T>& kernels = simd().ctc<T>();
   const std::int64_t rows = d.T * d.N, tile = std::max<std::int64_t>(1, kTile / d.C);
   a.parallel->for_each((rows + tile - 1) / tile, [&](std::int64_t i) {
     for (std::int64_t r = i * tile; r < std::min(rows, (i + 1) * tile); ++r) {
@@ -398,7 +394,7 @@ void compute(const op::CtcBackwardDesc& d, const Arguments& a) {
       if (d.from_log_probs) {
         std::fill_n(to, d.C, T(0));
       } else {
-        elementwise.exponentials(x + r * d.C, reserve.largest[r], scales[n] / reserve.sum[r], T(0), to, d.C);
+        kernels.softmax(x + r * d.C, d.C, reserve.largest[r], scales[n] / reserve.sum[r], to);
       }
       const std::int32_t* classes = reserve.classes + s.before + n;
       const T* posteriors = reserve.posteriors + d.T * (s.before + n) + t * distinct;

@@ -55,6 +55,8 @@ template <class T>
 struct CtcKernels {
   /// largest = max x and sum = sum exp(x - largest); sum is NaN where x has a NaN or +infinity, or is all -infinity.
   void (*softmax_sums)(const T* x, std::int64_t count, T* largest, T* sum);
+  /// y = scale * exp(x - largest)
+  void (*softmax)(const T* x, std::int64_t count, T largest, T scale, T* y);
   /// e's numbers from x [labels + 1], of which the last is the blank's; 0 from there to `width`.
   void (*emissions)(const T* x, std::int64_t labels, std::int64_t width, CtcEmission<T>* e);
   /// alpha at t from alpha at t - 1. @param skip  [width + 1]: 0, or kCtcDead where label i equals label i - 1

@@ -216,6 +216,21 @@ std::int64_t normalise(CtcRow<T> row, T* values) {
   return top;
 }
 
+/// e^r for |r| <= ln2 / 2: exp() without its reduction of the range. f32: Cephes' polynomial.
+template <class T>
+Pack<T> exp_of_rest(Pack<T> r) {
+  if constexpr (sizeof(T) == 8) {
+    return exp(r);
+  } else {
+    Pack<T> p = r * Pack<T>(1.9875691500e-4f) + Pack<T>(1.3981999507e-3f);
+    p = p * r + Pack<T>(8.3334519073e-3f);
+    p = p * r + Pack<T>(4.1665795894e-2f);
+    p = p * r + Pack<T>(1.6666665459e-1f);
+    p = p * r + Pack<T>(5.0000001201e-1f);
+    return p * (r * r) + r + Pack<T>(1.f);
+  }
+}
+
 /// e^x = m * 2^k with m in [0.70, 1.42], for |x| < 2^21.
 template <class T>
 Number<T> split(Pack<T> x) {
@@ -229,7 +244,7 @@ Number<T> split(Pack<T> x) {
   const Pack<T> origin(round);
   std::memcpy(&bits, &shifted.v, sizeof bits);
   std::memcpy(&zero, &origin.v, sizeof zero);
-  return {exp(rest), bits - zero};
+  return {exp_of_rest(rest), bits - zero};
 }
 
 template <class T>
@@ -288,7 +303,24 @@ void softmax_sums(const T* x, std::int64_t count, T* largest, T* sum) {
 }
 
 template <class T>
-constexpr CtcKernels<T> kTable{softmax_sums<T>, emissions<T>, alpha<T>, beta<T>, normalise<T>};
+void softmax(const T* x, std::int64_t count, T largest, T scale, T* y) {
+  constexpr std::int64_t lanes = Pack<T>::kLanes;
+  const Pack<T> shift(largest), factor(scale);
+  if (count < lanes) {
+    T few[lanes] = {};
+    for (std::int64_t i = 0; i < count; ++i) few[i] = x[i];
+    (factor * exp(Pack<T>::load(few) - shift)).store(few);
+    for (std::int64_t i = 0; i < count; ++i) y[i] = few[i];
+    return;
+  }
+  for (std::int64_t i = 0; i < count; i += lanes) {
+    const std::int64_t at = i + lanes <= count ? i : count - lanes;  // the last pack overlaps
+    (factor * exp(Pack<T>::load(x + at) - shift)).store(y + at);
+  }
+}
+
+template <class T>
+constexpr CtcKernels<T> kTable{softmax_sums<T>, softmax<T>, emissions<T>, alpha<T>, beta<T>, normalise<T>};
 
 }  // namespace
 
