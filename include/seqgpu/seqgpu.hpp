@@ -9,6 +9,8 @@
 #include "seqgpu/data/features.hpp"
 #include "seqgpu/data/iob.hpp"
 #include "seqgpu/data/manifest.hpp"
+#include "seqgpu/data/spec_augment.hpp"
+#include "seqgpu/data/speech_batching.hpp"
 #include "seqgpu/data/travel_corpus.hpp"
 #include "seqgpu/data/vocabulary.hpp"
 #include "seqgpu/data/wav.hpp"
