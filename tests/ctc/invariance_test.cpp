@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "device/cpu/dispatch.hpp"
+#include "seqgpu/error.hpp"
 #include "tests/ctc/run.hpp"
 
 // What must not change a bit: the neighbours in the batch, padding, garbage, threads. And what the equations keep.
@@ -110,6 +111,37 @@ TEST(CtcInvariance, InstructionSets) {
     EXPECT_LE(e.loss, 1e-6) << name;
   }
   device::cpu::set_simd_limit("");
+}
+
+void expect_refused(const Problem<float>& p, const std::string& what) {
+  try {
+    run(p);
+    ADD_FAILURE() << "nothing thrown, expected: " << what;
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::invalid_argument);
+    EXPECT_EQ(std::string(e.what()), what);
+  }
+}
+
+TEST(CtcInvariance, IllegalLengths) {
+  auto p = random_problem<float>(5, 2, 4, 3, 1);
+  p.input_lengths = {5, 6};
+  expect_refused(p, "ctc_loss: input_lengths[1] must be in [0, T], got 6 with T=5");
+  p.input_lengths = {5, -1};
+  expect_refused(p, "ctc_loss: input_lengths[1] must be in [0, T], got -1 with T=5");
+  p.input_lengths.clear();
+  p.target_lengths = {4, 3};
+  expect_refused(p, "ctc_loss: target_lengths[0] must be in [0, L], got 4 with L=3");
+  p.desc.concatenated = true;
+  p.desc.L = 6;
+  expect_refused(p, "ctc_loss: target_lengths must sum to the 6 elements of targets, got 7 up to sequence 1");
+  p.target_lengths = {2, 3};
+  expect_refused(p, "ctc_loss: target_lengths must sum to the 6 elements of targets, got 5");
+  p.target_lengths = {3, 3};
+  p.targets[4] = 7;
+  p.desc.from_log_probs = true;
+  expect_refused(
+      p, "ctc_loss_from_log_probs: targets[4] must be in [0, 4) and not the blank 0, got 7: label 1 of sequence 1");
 }
 
 TEST(CtcInvariance, EmptyBatches) {

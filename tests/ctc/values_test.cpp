@@ -144,7 +144,14 @@ TEST(Ctc, MatchesPublishedNumbers) {
   auto small = from_probabilities(2, 5, 0, {1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, {1, 2});
   small.x = {0.1f, 0.6f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f, 0.6f, 0.1f, 0.1f};
   EXPECT_NEAR(run(small).loss[0], 2.46286f, 1e-5);
-  // PyTorch's and k2's: one uniform frame of 5 classes, one label.
+  // The same for Torch, and k2's: what counts is within a frame.
+  auto ramp = from_probabilities(3, 5, 0, std::vector<double>(15, 1), {3, 3});
+  for (std::size_t i = 0; i < 15; ++i) ramp.x[i] = static_cast<float>(i + 1);
+  EXPECT_NEAR(run(ramp).loss[0], 7.3557429f, 2e-6);
+  ramp.targets = {2, 3};
+  for (std::size_t i = 0; i < 15; ++i) ramp.x[i] = static_cast<float>(i % 5) - 5.f * static_cast<float>(1 + i / 5);
+  EXPECT_NEAR(run(ramp).loss[0], 4.9388504f, 2e-6);
+  // One uniform frame of 5 classes, one label.
   EXPECT_NEAR(run(from_probabilities(1, 5, 0, {1, 1, 1, 1, 1}, {1})).loss[0], 1.6094379f, 1e-6);
 }
 
