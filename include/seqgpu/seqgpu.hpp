@@ -11,6 +11,7 @@
 #include "seqgpu/data/manifest.hpp"
 #include "seqgpu/data/spec_augment.hpp"
 #include "seqgpu/data/speech_batching.hpp"
+#include "seqgpu/data/tone_corpus.hpp"
 #include "seqgpu/data/travel_corpus.hpp"
 #include "seqgpu/data/vocabulary.hpp"
 #include "seqgpu/data/wav.hpp"
