@@ -6,6 +6,7 @@
 #include <numeric>
 #include <string>
 
+#include "decode/fusion.hpp"
 #include "decode/prefix_tree.hpp"
 #include "decode/sequences.hpp"
 #include "seqgpu/error.hpp"
@@ -44,7 +45,8 @@ struct Timing {
 
 struct Beam {
   std::int32_t node = PrefixTree::kRoot;
-  Ending blank, label;  // by what comes last
+  Ending blank, label;             // by what comes last
+  std::vector<double> extensions;  // [C] what each label adds by the language; NaN: not asked yet; empty: none was
 };
 
 // A beam of the next frame, before it is known to survive.
@@ -54,7 +56,9 @@ struct Candidate {
   Ending blank, label;
   bool label_begins = false;  // the best alignment in `label` places the label at this frame,
   double log_prob = 0;        // with this log-probability
-  double score = kNever;
+  double language = 0;        // terms of the prefix
+  std::size_t beam = 0;       // that stays, where node is known
+  double score = kNever;      // what ranks
 };
 
 void check_options(const BeamOptions& options) {
@@ -75,6 +79,7 @@ struct BeamSearch::Impl {
   std::int64_t classes;
   std::int64_t frame = 0;
   PrefixTree tree;
+  Fusion fusion;
   std::vector<Timing> timings;
   std::vector<Beam> beams;  // best first
 
@@ -85,7 +90,8 @@ struct BeamSearch::Impl {
   std::vector<std::int32_t> child_of;               // [C] the beam that a label leads to from the one at hand, or kNone
   std::vector<std::vector<std::int32_t>> children;  // [beams] the beams that extend each
 
-  Impl(std::int64_t classes, const BeamOptions& options) : options(options), classes(classes) {
+  Impl(std::int64_t classes, const BeamOptions& options)
+      : options(options), classes(classes), fusion(options.language, classes, options.blank) {
     Beam start;
     start.blank = {0, 0, kNone};
     beams.push_back(start);
@@ -96,7 +102,7 @@ struct BeamSearch::Impl {
     choose_labels(row);
     link_children();
     candidates.clear();
-    for (const Beam& beam : beams) stay(beam, row);
+    for (std::size_t i = 0; i < beams.size(); ++i) stay(i, row);
     for (std::size_t i = 0; i < beams.size(); ++i) extend(i, row);
     keep_best();
     ++frame;
@@ -129,8 +135,11 @@ struct BeamSearch::Impl {
   }
 
   // The same prefix after a blank or a repeat of its last label.
-  void stay(const Beam& beam, std::span<const float> row) {
+  void stay(std::size_t i, std::span<const float> row) {
+    const Beam& beam = beams[i];
     Candidate next;
+    next.beam = i;
+    next.language = fusion.score(beam.node);
     next.node = beam.node;
     next.prefix = tree[beam.node];
     next.blank = either(beam.blank, beam.label).after(row[index(options.blank)]);
@@ -140,7 +149,7 @@ struct BeamSearch::Impl {
 
   // The prefix and one label more; candidates[j] is beams[j] staying.
   void extend(std::size_t i, std::span<const float> row) {
-    const Beam& beam = beams[i];
+    Beam& beam = beams[i];
     const PrefixTree::Node prefix = tree[beam.node];
     const Ending any = either(beam.blank, beam.label);
     for (const auto child : children[i]) child_of[index(tree[beams[index(child)].node].label)] = child;
@@ -155,7 +164,10 @@ struct BeamSearch::Impl {
         known.log_prob = row[index(label)];
         known.label = either(known.label, longer);
       } else {
+        const double added = extension(beam, label);
+        if (added == kNever) continue;
         Candidate next;
+        next.language = fusion.score(beam.node) + added;
         next.prefix = {beam.node, label, prefix.length + 1};
         next.label = longer;
         next.label_begins = true;
@@ -166,8 +178,18 @@ struct BeamSearch::Impl {
     for (const auto child : children[i]) child_of[index(tree[beams[index(child)].node].label)] = kNone;
   }
 
+  double extension(Beam& beam, std::int32_t label) const {
+    if (!fusion.active()) return 0;
+    if (beam.extensions.empty()) {
+      beam.extensions.assign(static_cast<std::size_t>(classes), std::numeric_limits<double>::quiet_NaN());
+    }
+    double& known = beam.extensions[index(label)];
+    if (std::isnan(known)) known = fusion.extension(tree, beam.node, label);
+    return known;
+  }
+
   void keep_best() {
-    for (Candidate& c : candidates) c.score = log_add(c.blank.sum, c.label.sum);
+    for (Candidate& c : candidates) c.score = log_add(c.blank.sum, c.label.sum) + c.language;
     std::erase_if(candidates, [](const Candidate& c) { return c.score == kNever; });
     const auto better = [&](const Candidate& a, const Candidate& b) {
       return a.score > b.score || (a.score == b.score && tree.before(a.prefix, b.prefix));
@@ -178,18 +200,24 @@ struct BeamSearch::Impl {
       candidates.resize(width);
     }
     std::sort(candidates.begin(), candidates.end(), better);
-    beams.clear();
+    std::vector<Beam> kept;
     for (Candidate& c : candidates) {
-      if (c.node == kNone) c.node = tree.child(c.prefix.parent, c.prefix.label);
+      const bool stays = c.node != kNone;
+      if (!stays) {
+        c.node = tree.child(c.prefix.parent, c.prefix.label);
+        fusion.add(tree, c.node);
+      }
       if (c.label_begins) {
         timings.push_back({c.label.timing, static_cast<std::int32_t>(frame), c.log_prob});
         c.label.timing = static_cast<std::int32_t>(timings.size() - 1);
       }
-      beams.push_back({c.node, c.blank, c.label});
+      kept.push_back({c.node, c.blank, c.label, {}});
+      if (stays) kept.back().extensions = std::move(beams[c.beam].extensions);
     }
+    beams = std::move(kept);
   }
 
-  Hypothesis hypothesis(const Beam& beam) const {
+  Hypothesis hypothesis(const Beam& beam, double score) const {
     const Ending all = either(beam.blank, beam.label);
     Hypothesis h;
     h.labels = tree.labels(beam.node);
@@ -200,8 +228,29 @@ struct BeamSearch::Impl {
       h.frames[u] = timings[index(timing)].frame;
       h.log_probs[u] = timings[index(timing)].log_prob;
     }
-    h.log_prob = h.score = all.sum;
+    h.log_prob = all.sum;
+    h.score = score;
     return h;
+  }
+
+  std::vector<Hypothesis> best() const {
+    struct Ranked {
+      double score;
+      const Beam* beam;
+    };
+    std::vector<Ranked> ranked;
+    for (const Beam& beam : beams) {
+      const double end = fusion.finish(tree, beam.node);
+      if (end == kNever) continue;
+      ranked.push_back({either(beam.blank, beam.label).sum + fusion.score(beam.node) + end, &beam});
+    }
+    std::sort(ranked.begin(), ranked.end(), [&](const Ranked& a, const Ranked& b) {
+      return a.score > b.score || (a.score == b.score && tree.before(tree[a.beam->node], tree[b.beam->node]));
+    });
+    std::vector<Hypothesis> hypotheses;
+    const auto n = std::min(ranked.size(), static_cast<std::size_t>(options.n_best));
+    for (std::size_t i = 0; i < n; ++i) hypotheses.push_back(hypothesis(*ranked[i].beam, ranked[i].score));
+    return hypotheses;
   }
 
   static std::size_t index(std::int32_t i) { return static_cast<std::size_t>(i); }
@@ -213,8 +262,9 @@ BeamSearch::BeamSearch(std::int64_t classes, const BeamOptions& options) {
                 "must be from 1 to 2^31-1, got " + std::to_string(classes));
   }
   check_options(options);
-  impl_ = std::make_unique<Impl>(classes, options);
-  impl_->options.blank = resolve_blank("beam_search", options.blank, classes);
+  BeamOptions resolved = options;
+  resolved.blank = resolve_blank("beam_search", options.blank, classes);
+  impl_ = std::make_unique<Impl>(classes, resolved);
 }
 
 BeamSearch::~BeamSearch() = default;
@@ -233,19 +283,13 @@ void BeamSearch::push(std::span<const float> log_probs) {
   for (std::size_t t = 0; t < log_probs.size() / C; ++t) impl_->step(log_probs.subspan(t * C, C));
 }
 
-std::vector<Hypothesis> BeamSearch::best() const {
-  std::vector<Hypothesis> hypotheses;
-  const auto n = std::min(impl_->beams.size(), static_cast<std::size_t>(impl_->options.n_best));
-  for (std::size_t i = 0; i < n; ++i) hypotheses.push_back(impl_->hypothesis(impl_->beams[i]));
-  return hypotheses;
-}
+std::vector<Hypothesis> BeamSearch::best() const { return impl_->best(); }
 
 std::int64_t BeamSearch::frames() const { return impl_->frame; }
 
 std::vector<std::vector<Hypothesis>> beam_search(const FramesView& frames, const BeamOptions& options) {
   check_frames("beam_search", frames);
-  check_options(options);
-  resolve_blank("beam_search", options.blank, frames.C);
+  BeamSearch(frames.C, options);  // refuses what does not fit before any thread starts
   std::vector<std::vector<Hypothesis>> results(static_cast<std::size_t>(frames.N));
   for_each_sequence("beam_search", frames.N, options.threads, [&](std::int64_t n) {
     const SequenceView rows = sequence("beam_search", frames, n);

@@ -43,14 +43,11 @@ NgramModel::History NgramModel::start() const {
   return {tables_->begin};
 }
 
-double NgramModel::score(History& history, std::int32_t word) const {
+double NgramModel::log_prob(const History& history, std::int32_t word) const {
   const Tables& t = *tables_;
-  if (word == Tables::kNone) {
-    history.clear();
-    return kUnlisted;
-  }
+  if (word == Tables::kNone) return kUnlisted;
   if (word < 0 || word >= static_cast<std::int64_t>(t.ids.size())) {
-    throw Error(ErrorCode::invalid_argument, "NgramModel::score", "word",
+    throw Error(ErrorCode::invalid_argument, "NgramModel", "word",
                 "must be an id of this model, got " + std::to_string(word));
   }
   double back_off = 0;
@@ -59,21 +56,27 @@ double NgramModel::score(History& history, std::int32_t word) const {
     for (auto i = first; i < history.size() && node != Tables::kNone; ++i) node = t.child(node, history[i]);
     if (node == Tables::kNone) continue;
     const std::int32_t found = t.child(node, word);
-    if (found == Tables::kNone) {
-      back_off += t.ngrams[static_cast<std::size_t>(node)].log10_back_off;
-      continue;
+    if (found != Tables::kNone) {
+      return (back_off + t.ngrams[static_cast<std::size_t>(found)].log10_prob) * std::numbers::ln10;
     }
-    history.push_back(word);
-    const auto kept = static_cast<std::size_t>(order() - 1);
-    if (history.size() > kept) history.erase(history.begin(), history.end() - static_cast<std::ptrdiff_t>(kept));
-    return (back_off + t.ngrams[static_cast<std::size_t>(found)].log10_prob) * std::numbers::ln10;
+    back_off += t.ngrams[static_cast<std::size_t>(node)].log10_back_off;
   }
 }
 
+double NgramModel::score(History& history, std::int32_t word) const {
+  const double log_p = log_prob(history, word);
+  if (word == Tables::kNone) {
+    history.clear();
+    return log_p;
+  }
+  history.push_back(word);
+  const auto kept = static_cast<std::size_t>(order() - 1);
+  if (history.size() > kept) history.erase(history.begin(), history.end() - static_cast<std::ptrdiff_t>(kept));
+  return log_p;
+}
+
 double NgramModel::finish(const History& history) const {
-  if (tables_->end == Tables::kNone) return 0;
-  History copy = history;
-  return score(copy, tables_->end);
+  return tables_->end == Tables::kNone ? 0 : log_prob(history, tables_->end);
 }
 
 double NgramModel::sentence(std::string_view words) const {

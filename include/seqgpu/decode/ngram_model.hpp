@@ -37,14 +37,17 @@ class SEQGPU_API NgramModel {
 
   /// The history at the start of a sentence: <s>, or nothing where the file has no <s>.
   History start() const;
-  /// ln p(word | history), and the history after it. An id of -1 (no <unk>) has kUnlisted and leaves no history.
+  /// ln p(word | history); kUnlisted for the id -1.
+  /// @throws Error{invalid_argument} for another id that is not of this model
+  double log_prob(const History& history, std::int32_t word) const;
+  /// log_prob(), and the history after the word; that of -1 is empty.
   double score(History& history, std::int32_t word) const;
   /// ln p(</s> | history), 0 where the file has no </s>.
   double finish(const History& history) const;
   /// ln of a whole sentence: start(), each word, finish(). Words are separated by spaces.
   double sentence(std::string_view words) const;
 
-  static constexpr double kUnlisted = -230.25850929940458;  ///< ln(10^-100)
+  static constexpr double kUnlisted = -230.25850929940458;  ///< ln(10^-100): what a word has in a file without <unk>
 
  private:
   struct Tables;
