@@ -6,7 +6,7 @@
 // The inner loops of CTC, one table per instruction set; see dispatch.hpp.
 //
 // State s of a frame is the number m * 2^k: no range to run out of, and no logarithm in the recursion. Blanks (states
-// 2i) and labels (states 2i+1) are apart, so that a neighbour is a load one element further. A row holds four arrays of
+// 2i) and labels (states 2i+1) are apart, so that a neighbour is one element further. A row holds four arrays of
 // `width` elements, each behind a guard that is never reached: m of blanks, m of labels, k of blanks, k of labels.
 namespace seqgpu::device::cpu {
 

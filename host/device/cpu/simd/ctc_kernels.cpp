@@ -83,11 +83,15 @@ Integers<T> lane_numbers() {
   return v;
 }
 
-/// 2^d for d <= 0; 0 below the range of numbers, as nothing there matters beside 1.
+/// What power() wants to know of the largest exponent of a sum.
 template <class T>
-Pack<T> power(Integers<T> d) {
-  using E = Exponents<T>;
-  const Integers<T> bits = (larger(d, all<T>(-E::kBias)) + E::kBias) << E::kMantissa;
+Integers<T> base_of(Integers<T> top) {
+  return top - Exponents<T>::kBias;
+}
+/// 2^(k - top) for k <= top; 0 below the range of numbers, as nothing there matters beside 1.
+template <class T>
+Pack<T> power(Integers<T> k, Integers<T> base) {
+  const Integers<T> bits = larger(k - base, Integers<T>{}) << Exponents<T>::kMantissa;
   Pack<T> p;
   std::memcpy(&p.v, &bits, sizeof bits);
   return p;
@@ -105,12 +109,14 @@ Number<T> at(const T* row, std::int64_t m, std::int64_t k) {
 template <class T>
 Number<T> operator+(Number<T> a, Number<T> b) {
   const Integers<T> k = larger(a.k, b.k);
-  return {a.m * power<T>(a.k - k) + b.m * power<T>(b.k - k), k};
+  const Integers<T> base = base_of<T>(k);
+  return {a.m * power<T>(a.k, base) + b.m * power<T>(b.k, base), k};
 }
 template <class T>
 Number<T> sum(Number<T> a, Number<T> b, Number<T> c) {
   const Integers<T> k = larger(larger(a.k, b.k), c.k);
-  return {a.m * power<T>(a.k - k) + b.m * power<T>(b.k - k) + c.m * power<T>(c.k - k), k};
+  const Integers<T> base = base_of<T>(k);
+  return {a.m * power<T>(a.k, base) + b.m * power<T>(b.k, base) + c.m * power<T>(c.k, base), k};
 }
 template <class T>
 void put(T* row, std::int64_t m, std::int64_t k, Number<T> value) {
@@ -122,14 +128,28 @@ Number<T> times(Number<T> a, Pack<T> m, Integers<T> k) {
   return {a.m * m, a.k + k};
 }
 
+/// Lanes kFirst, kFirst + 1, ... of two packs side by side. A load across two packs that were just stored would wait
+/// for both to reach the cache.
+template <int kFirst, class V, int... kLane>
+V window(V low, V high, std::integer_sequence<int, kLane...>) {
+  return __builtin_shufflevector(low, high, (kFirst + kLane)...);
+}
+template <int kFirst, class T>
+Number<T> window(Number<T> low, Number<T> high) {
+  constexpr auto lanes = std::make_integer_sequence<int, Pack<T>::kLanes>();
+  return {window<kFirst>(low.m.v, high.m.v, lanes), window<kFirst>(low.k, high.k, lanes)};
+}
+
 template <class T>
 void alpha(CtcRow<T> row, const CtcExponent<T>* skip, const CtcEmission<T>& e, const T* from, T* to) {
   const Pack<T> blank_m(e.blank_m);
   const Integers<T> blank_k = all<T>(e.blank_k);
   const std::int64_t bm = row.blank_m(), lm = row.label_m(), bk = row.blank_k(), lk = row.label_k();
+  Number<T> last{Pack<T>(T(0)), all<T>(kCtcDead)};
   for (std::int64_t i = 0; i < row.width; i += Pack<T>::kLanes) {
     const Number<T> blank = at(from, bm + i, bk + i), label = at(from, lm + i, lk + i);
-    Number<T> before = at(from, lm + i - 1, lk + i - 1);
+    Number<T> before = window<Pack<T>::kLanes - 1>(last, label);
+    last = label;
     put(to, bm + i, bk + i, times(blank + before, blank_m, blank_k));
     before.k += load<T>(skip + i);
     put(to, lm + i, lk + i, times(sum(label, blank, before), Pack<T>::load(e.m + i), load<T>(e.k + i)));
@@ -139,11 +159,11 @@ void alpha(CtcRow<T> row, const CtcExponent<T>* skip, const CtcEmission<T>& e, c
 /// Products into posteriors: relative to the largest exponent, then divided by their sum. @return the sum of blanks'
 template <class T>
 T finish(std::int64_t width, Integers<T> largest, const CtcPosterior<T>& p) {
-  const Integers<T> tops = largest_of(largest);
+  const Integers<T> base = base_of<T>(largest_of(largest));
   Pack<T> blanks(T(0)), labels(T(0));
   for (std::int64_t i = 0; i < width; i += Pack<T>::kLanes) {
-    const Pack<T> blank = Pack<T>::load(p.blank + i) * power<T>(load<T>(p.blank_k + i) - tops);
-    const Pack<T> label = Pack<T>::load(p.label + i) * power<T>(load<T>(p.label_k + i) - tops);
+    const Pack<T> blank = Pack<T>::load(p.blank + i) * power<T>(load<T>(p.blank_k + i), base);
+    const Pack<T> label = Pack<T>::load(p.label + i) * power<T>(load<T>(p.label_k + i), base);
     blank.store(p.blank + i);
     label.store(p.label + i);
     blanks = blanks + blank;
@@ -165,12 +185,16 @@ T beta(CtcRow<T> row, const CtcExponent<T>* skip, const CtcEmission<T>& e, const
   const Integers<T> blank_k = all<T>(e.blank_k);
   const std::int64_t bm = row.blank_m(), lm = row.label_m(), bk = row.blank_k(), lk = row.label_k();
   Integers<T> largest = all<T>(2 * kCtcDead);
+  Number<T> blank = at(from, bm, bk), label = at(from, lm, lk);
   for (std::int64_t i = 0; i < row.width; i += Pack<T>::kLanes) {
-    const Number<T> blank = at(from, bm + i, bk + i), label = at(from, lm + i, lk + i);
-    const Number<T> next_blank = at(from, bm + i + 1, bk + i + 1);
-    Number<T> next_label = at(from, lm + i + 1, lk + i + 1);
+    const std::int64_t next = i + Pack<T>::kLanes;  // behind the last pack, a guard
+    const Number<T> blanks = at(from, bm + next, bk + next), labels = at(from, lm + next, lk + next);
+    const Number<T> next_blank = window<1>(blank, blanks);
+    Number<T> next_label = window<1>(label, labels);
     next_label.k += load<T>(skip + i + 1);
     const Number<T> to_blank = blank + label, to_label = sum(label, next_blank, next_label);
+    blank = blanks;
+    label = labels;
     put(to, bm + i, bk + i, times(to_blank, blank_m, blank_k));
     put(to, lm + i, lk + i, times(to_label, Pack<T>::load(e.m + i), load<T>(e.k + i)));
     if (!p) continue;
