@@ -17,6 +17,7 @@ namespace {
 
 constexpr double kNever = -std::numeric_limits<double>::infinity();
 constexpr std::int32_t kNone = -1;
+constexpr double kRounding = 1e-6;  // far above that of a sum of log-probabilities in double
 
 double log_add(double a, double b) {
   if (a < b) std::swap(a, b);
@@ -85,6 +86,7 @@ struct BeamSearch::Impl {
 
   // Scratch of one frame.
   std::vector<Candidate> candidates;
+  double floor = kNever;                            // longer prefixes below it are left out
   std::vector<std::int32_t> labels;                 // that may extend a prefix
   std::vector<std::int32_t> beam_of;                // [tree] index into beams, or kNone
   std::vector<std::int32_t> child_of;               // [C] the beam that a label leads to from the one at hand, or kNone
@@ -103,6 +105,7 @@ struct BeamSearch::Impl {
     link_children();
     candidates.clear();
     for (std::size_t i = 0; i < beams.size(); ++i) stay(i, row);
+    set_floor();
     for (std::size_t i = 0; i < beams.size(); ++i) extend(i, row);
     keep_best();
     ++frame;
@@ -147,6 +150,15 @@ struct BeamSearch::Impl {
     candidates.push_back(next);
   }
 
+  // A full beam's prefixes all stay, and merging only raises them: what is below them all cannot be among the best.
+  void set_floor() {
+    floor = kNever;
+    if (options.width == 0 || candidates.size() < static_cast<std::size_t>(options.width)) return;
+    floor = -kNever;
+    for (const Candidate& c : candidates) floor = std::min(floor, log_add(c.blank.sum, c.label.sum) + c.language);
+    floor -= kRounding;
+  }
+
   // The prefix and one label more; candidates[j] is beams[j] staying.
   void extend(std::size_t i, std::span<const float> row) {
     Beam& beam = beams[i];
@@ -166,8 +178,10 @@ struct BeamSearch::Impl {
       } else {
         const double added = extension(beam, label);
         if (added == kNever) continue;
+        const double language = fusion.score(beam.node) + added;
+        if (longer.sum + language < floor) continue;
         Candidate next;
-        next.language = fusion.score(beam.node) + added;
+        next.language = language;
         next.prefix = {beam.node, label, prefix.length + 1};
         next.label = longer;
         next.label_begins = true;
