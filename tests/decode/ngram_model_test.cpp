@@ -179,7 +179,8 @@ TEST(NgramModel, AnyBytesGiveAModelOrAnError) {
 }
 
 TEST(NgramModel, ReadsFiles) {
-  const auto path = std::filesystem::temp_directory_path() / "seqgpu_ngram_model_test.arpa";
+  const auto path = std::filesystem::temp_directory_path() /
+                    ("seqgpu_ngram_model_test_" + std::to_string(std::random_device{}()) + ".arpa");
   std::ofstream(path, std::ios::binary) << kTrigrams;
   EXPECT_EQ(NgramModel::read(path.string()).size(1), 5);
   std::filesystem::remove(path);
