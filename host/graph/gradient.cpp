@@ -201,6 +201,9 @@ class Backward {
                     "only the loss itself has a gradient; use CtcReduction::none for one loss a sequence");
       }
     }
+    if (n.inputs[op::kCtcWeights] >= 0 && needs(n.inputs[op::kCtcWeights])) {
+      throw Error(ErrorCode::unsupported, "gradients", "ctc_loss", "has no gradient by weights");
+    }
     op::CtcBackwardDesc back;
     static_cast<op::CtcDesc&>(back) = d;
     std::vector<int> inputs = n.inputs;
