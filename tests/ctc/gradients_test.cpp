@@ -31,6 +31,8 @@ Case ctc_case(const Variant& v) {
   } else {
     batch["targets"] = ints({4, 3}, {1, 1, 2, 2, 1, -9, 99, -9, 0, 1, 2, 1});
   }
+  batch["weights of f32"] = HostTensor::of<float>({4}, {0.5f, 2.f, 0.f, 3.f});
+  batch["weights of f64"] = HostTensor::of<double>({4}, {0.5, 2., 0., 3.});
   std::vector<support::Leaf> leaves = {leaf("x", {6, 4, 4}, 2)};
   return {
       "ctc", leaves, batch, [v](const Scope& s) {
@@ -39,7 +41,8 @@ Case ctc_case(const Variant& v) {
         in.target_lengths = s.ids("labels", {"N"});
         in.input_lengths = s.ids("frames", {"N"});
         const Value x = s("x");
-        if (v.weighted) in.weights = reduce(reduce(affine(x, 0.f, 0.5f), Reduction::sum, 2), Reduction::sum, 0);
+        const char* weights = x.dtype() == DType::f64 ? "weights of f64" : "weights of f32";
+        if (v.weighted) in.weights = s.graph.input(weights, x.dtype(), {"N"});
         return std::vector{(v.log_probs ? ctc_loss_from_log_probs(x, in, v.options) : ctc_loss(x, in, v.options)).loss};
       }};
 }
@@ -69,6 +72,24 @@ TEST(CtcGradients, MatchCentralDifferences) {
   }
   std::printf("ctc: %ld configurations, %ld gradient elements\n", static_cast<long>(cases),
               static_cast<long>(compared));
+}
+
+TEST(CtcGradients, WeightsHaveNone) {
+  Case c = ctc_case({});
+  c.build = [](const Scope& s) {
+    CtcInputs in;
+    in.targets = s.ids("targets", {"N", "L"});
+    in.target_lengths = s.ids("labels", {"N"});
+    const Value x = s("x");
+    in.weights = reduce(reduce(x, Reduction::sum, 2), Reduction::sum, 0);
+    return std::vector{ctc_loss(x, in).loss};
+  };
+  try {
+    support::expect_gradients(c, cpu_device(1));
+    FAIL() << "a gradient that is not there was given";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::unsupported);
+  }
 }
 
 /// One sequence of zero logits [T, 1, 4], run for its gradient and outputs.
