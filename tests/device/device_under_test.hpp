@@ -12,4 +12,13 @@ inline const Device& device_under_test() {
   return device;
 }
 
+/// The emulated GPU has all that kernels ask for, so that a refusal there is a failure, not a reason to skip.
+inline bool on_emulated_gpu() {
+#if defined(SEQGPU_TEST_EMULATED)
+  return device_under_test().kind() == DeviceKind::cuda;
+#else
+  return false;
+#endif
+}
+
 }  // namespace seqgpu
