@@ -6,6 +6,7 @@
 
 #include "op/desc.hpp"
 #include "tests/device/device_under_test.hpp"
+#include "tests/support/all_optimizers.hpp"
 #include "tests/support/gradient_check.hpp"
 
 // The optimisers on the device under test against the CPU, which tests/train holds against their papers.
@@ -13,30 +14,6 @@ namespace seqgpu {
 namespace {
 
 using support::Vector;
-
-template <class O>
-void add_variants(std::vector<Optimizer>& all, O o) {
-  o.rate = 0.05f;
-  for (int bits = 0; bits < 16; ++bits) {
-    o.clip_norm = bits & 1 ? 1.5f : 0.f;
-    o.clip_value = bits & 2 ? 0.4f : 0.f;
-    o.weight_decay = bits & 4 ? 0.1f : 0.f;
-    o.ema_decay = bits & 8 ? 0.8f : 0.f;
-    all.emplace_back(o);
-  }
-}
-
-std::vector<Optimizer> all_optimizers() {
-  std::vector<Optimizer> all;
-  add_variants(all, Sgd{});
-  add_variants(all, Momentum{});
-  add_variants(all, Momentum{.momentum = 0.8f, .nesterov = true});
-  add_variants(all, RmsProp{});
-  add_variants(all, Adagrad{});
-  add_variants(all, Adam{});
-  add_variants(all, AdamW{});
-  return all;
-}
 
 /// Parameters whose gradient a test chooses.
 struct Chosen {
@@ -89,7 +66,7 @@ void expect_same_counts(const op::Control& got, const op::Control& want) {
 
 TEST(DeviceOptimizers, StepAsOnTheCpu) {
   double worst = 0;
-  for (const Optimizer& optimizer : all_optimizers())
+  for (const Optimizer& optimizer : support::all_optimizers())
     for (const std::int64_t count : {1, 33, 5000}) {
       if (count == 5000 && std::visit([](const auto& o) { return o.ema_decay == 0; }, optimizer)) continue;
       Chosen here(device_under_test(), optimizer, count), there(cpu_device(1), optimizer, count);

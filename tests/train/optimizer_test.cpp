@@ -3,6 +3,7 @@
 #include <cmath>
 #include <variant>
 
+#include "tests/support/all_optimizers.hpp"
 #include "tests/support/gradient_check.hpp"
 
 // Each optimiser against its paper, in double, over steps whose gradients the test chooses.
@@ -88,30 +89,6 @@ struct Update {
   }
 };
 
-template <class O>
-void add_variants(std::vector<Optimizer>& all, O o) {
-  o.rate = 0.05f;
-  for (int bits = 0; bits < 16; ++bits) {
-    o.clip_norm = bits & 1 ? 1.5f : 0.f;
-    o.clip_value = bits & 2 ? 0.4f : 0.f;
-    o.weight_decay = bits & 4 ? 0.1f : 0.f;
-    o.ema_decay = bits & 8 ? 0.8f : 0.f;
-    all.emplace_back(o);
-  }
-}
-
-std::vector<Optimizer> all_optimizers() {
-  std::vector<Optimizer> all;
-  add_variants(all, Sgd{});
-  add_variants(all, Momentum{});
-  add_variants(all, Momentum{.momentum = 0.8f, .nesterov = true});
-  add_variants(all, RmsProp{});
-  add_variants(all, Adagrad{});
-  add_variants(all, Adam{});
-  add_variants(all, AdamW{});
-  return all;
-}
-
 void run(const Optimizer& optimizer, DType dtype, std::int64_t count, double tolerance) {
   const Device device = cpu_device(1);
   Parameters parameters(device, 1, dtype);
@@ -143,7 +120,7 @@ void run(const Optimizer& optimizer, DType dtype, std::int64_t count, double tol
 }
 
 TEST(Optimizers, FollowTheirPapers) {
-  for (const Optimizer& o : all_optimizers())
+  for (const Optimizer& o : support::all_optimizers())
     for (const std::int64_t count : {1, 15, 17, 33}) {
       run(o, DType::f64, count, 1e-12);  // a few hundred roundings of 1e-16
       // f32: 8 steps of a few roundings of 6e-8, and 1 - beta2 = 0.001, which as a float is 2e-5 off relative to it.
