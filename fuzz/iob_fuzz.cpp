@@ -1,9 +1,9 @@
 // Any bytes: parse_iob either refuses them as invalid_file or gives sentences that writing, conversion, scoring and
 // vocabularies hold on to.
 #include <cstdint>
-#include <cstdlib>
 #include <string_view>
 
+#include "fuzz/refusals.hpp"
 #include "seqgpu/data/conlleval.hpp"
 #include "seqgpu/data/iob.hpp"
 #include "seqgpu/data/vocabulary.hpp"
@@ -12,18 +12,8 @@ namespace {
 
 using namespace seqgpu::data;
 
-void require(bool condition) {
-  if (!condition) std::abort();
-}
-
-template <class Read>
-void only_invalid_file(Read read) {
-  try {
-    read();
-  } catch (const seqgpu::Error& e) {
-    require(e.code() == seqgpu::ErrorCode::invalid_file);
-  }
-}
+using fuzz::only_invalid_file;
+using fuzz::require;
 
 void check(const std::vector<Sentence>& sentences) {
   const auto back = parse_iob(format_iob(sentences), "written");

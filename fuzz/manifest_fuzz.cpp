@@ -1,27 +1,17 @@
 // Any bytes: parse_manifest either refuses them as invalid_file or gives utterances that writing and symbol tables hold
 // on to.
 #include <cstdint>
-#include <cstdlib>
 #include <string_view>
 
+#include "fuzz/refusals.hpp"
 #include "seqgpu/data/manifest.hpp"
 
 namespace {
 
 using namespace seqgpu::data;
 
-void require(bool condition) {
-  if (!condition) std::abort();
-}
-
-template <class Read>
-void only_invalid_file(Read read) {
-  try {
-    read();
-  } catch (const seqgpu::Error& e) {
-    require(e.code() == seqgpu::ErrorCode::invalid_file);
-  }
-}
+using fuzz::only_invalid_file;
+using fuzz::require;
 
 void check(const std::vector<Utterance>& utterances) {
   const auto back = parse_manifest(format_manifest(utterances), "written").utterances;
