@@ -5,13 +5,13 @@
 #include <algorithm>
 #include <cmath>
 #include <complex>
-#include <filesystem>
 #include <limits>
 #include <numbers>
 
 #include "data/fft.hpp"
 #include "reference/features.hpp"
 #include "seqgpu/checkpoint.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace seqgpu::data {
 namespace {
@@ -370,10 +370,10 @@ TEST(FeatureStatistics, SurviveAFile) {
   FeatureStatistics statistics;
   HostTensor features = FeatureExtractor(FeatureOptions{})(signal(3000));
   statistics.add(features);
-  const std::string path = testing::TempDir() + "feature_statistics.safetensors";
+  const test::TemporaryFolder folder;
+  const std::string path = folder / "statistics.safetensors";
   write_safetensors(path, {statistics.to_tensors(), {}});
   const auto back = FeatureStatistics::from_tensors(read_safetensors(path).tensors);
-  std::filesystem::remove(path);
   HostTensor other = features;
   statistics.normalise(features);
   back.normalise(other);

@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
-#include <filesystem>
-#include <random>
+
+#include "tests/support/temporary_folder.hpp"
 
 namespace seqgpu::data {
 namespace {
@@ -147,10 +147,9 @@ TEST(Iob, FilesThatCannotBeRead) {
 
 TEST(Iob, WritesWhatItReads) {
   const std::vector<Sentence> sentences = {{{{"\xef\xbb\xbfx", "O"}, {"#", "B-a"}}, 1}, {{{"=", "O"}}, 4}};
-  const auto path = std::filesystem::temp_directory_path() / ("seqgpu_iob_" + std::to_string(std::random_device{}()));
-  write_iob(path.string(), sentences);
-  const auto back = read_iob(path.string());
-  std::filesystem::remove(path);
+  const test::TemporaryFolder folder;
+  write_iob(folder / "sentences.iob", sentences);
+  const auto back = read_iob(folder / "sentences.iob");
   ASSERT_EQ(back.size(), 2u);
   for (std::size_t i = 0; i < 2; ++i) {
     EXPECT_EQ(back[i].tokens, sentences[i].tokens);

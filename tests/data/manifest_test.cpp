@@ -4,6 +4,8 @@
 
 #include <filesystem>
 
+#include "tests/support/temporary_folder.hpp"
+
 namespace seqgpu::data {
 namespace {
 
@@ -58,12 +60,13 @@ TEST(Manifest, BadLinesAreSkippedAndCountedWhereAskedFor) {
 }
 
 TEST(Manifest, WritesWhatItReads) {
-  const std::string folder = testing::TempDir(), path = folder + "manifest_test.tsv";
+  const test::TemporaryFolder folder;
+  const std::string path = folder / "manifest.tsv";
   write_manifest(path, std::vector<Utterance>{{"a.wav", "one  two", 0}, {"/b.wav", "", 0}});
   const Manifest back = read_manifest(path);
   ASSERT_EQ(back.utterances.size(), 2u);
   EXPECT_EQ(back.name, path);
-  EXPECT_EQ(back.utterances[0].path, folder + "a.wav");
+  EXPECT_EQ(back.utterances[0].path, folder / "a.wav");
   EXPECT_EQ(back.utterances[0].transcript, "one two");
   EXPECT_EQ(back.utterances[1].path, "/b.wav");
   std::filesystem::remove(path);

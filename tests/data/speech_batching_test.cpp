@@ -4,8 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <fstream>
+
+#include "tests/support/temporary_folder.hpp"
 
 namespace seqgpu::data {
 namespace {
@@ -128,23 +129,21 @@ TEST(SpeechBatching, RefusesWhatMakesNoSense) {
 class SpeechFiles : public testing::Test {
  protected:
   void SetUp() override {
-    std::filesystem::create_directories(folder_);
     write("good", 8000, 800);
     write("rate", 16000, 1600);
     write("short", 8000, 100);
-    std::ofstream(folder_ + "text.wav") << "no sound";
+    std::ofstream(folder_ / "text.wav") << "no sound";
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
 
   void write(const std::string& name, int rate, int samples) const {
     Waveform wave{{}, rate};
     for (int i = 0; i < samples; ++i) wave.samples.push_back(static_cast<float>(0.3 * std::sin(0.2 * i)));
-    write_wav(folder_ + name + ".wav", wave);
+    write_wav(folder_ / (name + ".wav"), wave);
   }
 
-  Manifest manifest(const std::string& text) const { return parse_manifest(text, "set.tsv", folder_); }
+  Manifest manifest(const std::string& text) const { return parse_manifest(text, "set.tsv", folder_.path()); }
 
-  std::string folder_ = testing::TempDir() + "speech_batching_test/";
+  test::TemporaryFolder folder_;
 };
 
 FeatureOptions telephone() {

@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <cmath>
 #include <complex>
-#include <filesystem>
 #include <numbers>
 #include <set>
 
 #include "seqgpu/data/speech_batching.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace seqgpu::data {
 namespace {
@@ -112,9 +112,8 @@ TEST(ToneCorpus, DependsOnSeedAndIndexAlone) {
 }
 
 TEST(ToneCorpus, WritesFilesThatTheReadersTake) {
-  const std::string folder = testing::TempDir() + "tone_corpus_test";
-  std::filesystem::remove_all(folder);
-  const ToneCorpusFiles files = write_tone_corpus(folder, small());
+  const test::TemporaryFolder folder;
+  const ToneCorpusFiles files = write_tone_corpus(folder.path(), small());
   const Manifest train = read_manifest(files.train_manifest), test = read_manifest(files.test_manifest);
   EXPECT_EQ(train.utterances.size(), 6u);
   EXPECT_EQ(test.utterances.size(), 3u);
@@ -132,7 +131,6 @@ TEST(ToneCorpus, WritesFilesThatTheReadersTake) {
     EXPECT_NEAR(first.samples[i], std::clamp(made.samples[i], -1.f, 32767.f / 32768), 0x1p-16f);
   }
   EXPECT_NE(train.utterances[0].transcript, test.utterances[0].transcript);
-  std::filesystem::remove_all(folder);
 }
 
 TEST(ToneCorpus, RefusesWhatMakesNoSense) {

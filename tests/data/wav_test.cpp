@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <limits>
 
+#include "tests/support/temporary_folder.hpp"
+
 namespace seqgpu::data {
 namespace {
 
@@ -181,7 +183,8 @@ TEST(Wav, EveryPrefixIsRefused) {
 }
 
 TEST(Wav, FilesAndFolders) {
-  const std::string path = testing::TempDir() + "wav_test.wav";
+  const test::TemporaryFolder folder;
+  const std::string path = folder / "wave.wav";
   const Waveform wave{{0.25f, -0.25f}, 8000};
   write_wav(path, wave);
   EXPECT_EQ(read_wav(path, {.sample_rate = 8000}).samples, wave.samples);
@@ -192,8 +195,8 @@ TEST(Wav, FilesAndFolders) {
   } catch (const Error& e) {
     EXPECT_EQ(e.code(), ErrorCode::io_failure);
   }
-  EXPECT_THROW(read_wav(testing::TempDir()), Error);
-  EXPECT_THROW(write_wav(testing::TempDir() + "no/such/folder.wav", wave), Error);
+  EXPECT_THROW(read_wav(folder.path()), Error);
+  EXPECT_THROW(write_wav(folder / "no/such/folder.wav", wave), Error);
 }
 
 }  // namespace

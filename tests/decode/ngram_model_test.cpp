@@ -9,6 +9,7 @@
 #include <random>
 
 #include "seqgpu/error.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace seqgpu::decode {
 namespace {
@@ -179,13 +180,13 @@ TEST(NgramModel, AnyBytesGiveAModelOrAnError) {
 }
 
 TEST(NgramModel, ReadsFiles) {
-  const auto path = std::filesystem::temp_directory_path() /
-                    ("seqgpu_ngram_model_test_" + std::to_string(std::random_device{}()) + ".arpa");
+  const test::TemporaryFolder folder;
+  const std::string path = folder / "model.arpa";
   std::ofstream(path, std::ios::binary) << kTrigrams;
-  EXPECT_EQ(NgramModel::read(path.string()).size(1), 5);
+  EXPECT_EQ(NgramModel::read(path).size(1), 5);
   std::filesystem::remove(path);
   try {
-    NgramModel::read(path.string());
+    NgramModel::read(path);
     ADD_FAILURE() << "nothing refused";
   } catch (const Error& e) {
     EXPECT_EQ(e.code(), ErrorCode::io_failure);
