@@ -53,6 +53,7 @@ CtcResult add(const char* operation, const char* name, bool from_log_probs, Valu
   d.training = data.training;
   d.reduction = static_cast<op::CtcDesc::Reduction>(o.reduction);
   d.impossible = static_cast<op::CtcDesc::Impossible>(o.impossible);
+  d.in_place = o.gradient_in_place;
 
   std::vector<int> outputs(op::kCtcForwardOutputs, -1);
   const auto output = [&](int slot, const Shape& shape, DType dtype) {

@@ -21,6 +21,7 @@ struct CtcDesc {
   bool training = false;  // keep the reserve for backward
   Reduction reduction = Reduction::mean_by_target;
   Impossible impossible = Impossible::infinite;
+  bool in_place = false;  // backward's output must take the place of kCtcX; otherwise it may
 };
 struct CtcForwardDesc : CtcDesc {};
 struct CtcBackwardDesc : CtcDesc {};
@@ -46,6 +47,6 @@ enum CtcOutput : int {
   kCtcKept,         // u8, training only
   kCtcForwardOutputs,
 };
-// Backward has one output, d x [T, N, C].
+// Backward has one output, d x [T, N, C]. It may be where x is: a row of x is read before its gradient is written.
 
 }  // namespace seqgpu::op

@@ -75,4 +75,9 @@ bool in_place(const AnyDesc& desc) {
          std::holds_alternative<CrossEntropyBackwardDesc>(desc) || std::holds_alternative<CtcBackwardDesc>(desc);
 }
 
+const char* in_place_option(const AnyDesc& desc) {
+  const auto* ctc = std::get_if<CtcBackwardDesc>(&desc);
+  return ctc && ctc->in_place ? "gradient_in_place" : nullptr;
+}
+
 }  // namespace seqgpu::op

@@ -162,5 +162,7 @@ const char* name_of(const AnyDesc& desc);
 double cost_of(const AnyDesc& desc);
 /// True if output 0 may overwrite input 0 element by element.
 bool in_place(const AnyDesc& desc);
+/// The name of the caller's option by which it must, or null.
+const char* in_place_option(const AnyDesc& desc);
 
 }  // namespace seqgpu::op

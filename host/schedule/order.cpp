@@ -42,6 +42,36 @@ std::vector<bool> live_nodes(const Data& data) {
   return live;
 }
 
+bool reaches(const std::vector<std::vector<int>>& deps, int from, int to) {
+  std::vector<bool> seen(deps.size(), false);
+  std::vector<int> open{from};
+  while (!open.empty()) {
+    const int node = open.back();
+    open.pop_back();
+    if (node == to) return true;
+    for (const int dep : deps[at(node)]) {
+      if (!seen[at(dep)]) open.push_back(dep);
+      seen[at(dep)] = true;
+    }
+  }
+  return false;
+}
+
+/// A node that must overwrite its input waits for whoever else reads it, unless that one waits for the node.
+void overwrite_last(const Data& data, const std::vector<bool>& live, std::vector<std::vector<int>>& deps) {
+  for (std::size_t n = 0; n < data.nodes.size(); ++n) {
+    if (!live[n] || !op::in_place_option(data.nodes[n].desc)) continue;
+    for (std::size_t reader = 0; reader < data.nodes.size(); ++reader) {
+      const std::vector<int>& reads = data.nodes[reader].inputs;
+      if (!live[reader] || reader == n || std::count(reads.begin(), reads.end(), data.nodes[n].inputs[0]) == 0)
+        continue;
+      if (!reaches(deps, static_cast<int>(reader), static_cast<int>(n))) deps[n].push_back(static_cast<int>(reader));
+    }
+    std::sort(deps[n].begin(), deps[n].end());
+    deps[n].erase(std::unique(deps[n].begin(), deps[n].end()), deps[n].end());
+  }
+}
+
 /// Nodes each live node waits for; `last` nodes wait for all before them.
 std::vector<std::vector<int>> dependences(const Data& data, const std::vector<bool>& live) {
   std::vector<std::vector<int>> deps(data.nodes.size());
@@ -59,6 +89,7 @@ std::vector<std::vector<int>> dependences(const Data& data, const std::vector<bo
     std::sort(deps[n].begin(), deps[n].end());
     deps[n].erase(std::unique(deps[n].begin(), deps[n].end()), deps[n].end());
   }
+  overwrite_last(data, live, deps);
   return deps;
 }
 

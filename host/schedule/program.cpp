@@ -5,6 +5,7 @@
 
 #include "schedule/memory.hpp"
 #include "schedule/order.hpp"
+#include "seqgpu/error.hpp"
 
 namespace seqgpu::schedule {
 namespace {
@@ -86,6 +87,34 @@ void place_memory(Program& p, const std::vector<Placed>& order) {
   }
 }
 
+/// @throws Error{invalid_argument} where an operation that must overwrite its input got other memory
+void check_in_place(const Program& p) {
+  for (std::size_t i = 0; i < p.steps.size(); ++i) {
+    const Step& step = p.steps[i];
+    const graph::Node& node = p.graph.nodes[at(step.node)];
+    const char* option = op::in_place_option(node.desc);
+    if (!option || step.outputs[0] < 0) continue;
+    const int from = step.inputs[0], to = step.outputs[0];
+    if (p.offsets[at(from)] >= 0 && p.offsets[at(from)] == p.offsets[at(to)]) continue;
+    std::string why;
+    for (const auto& [name, value] : p.graph.outputs) {
+      if (value == from) why = "being output \"" + name + "\" of the graph; make that a copy, affine(x, 1)";
+    }
+    for (std::size_t later = i + 1; later < p.steps.size() && why.empty(); ++later) {
+      const std::vector<int>& reads = p.steps[later].inputs;
+      if (std::count(reads.begin(), reads.end(), from) == 0) continue;
+      why = std::string("as ") + op::name_of(p.graph.nodes[at(p.steps[later].node)].desc) +
+            " reads it later; give one of the two a copy, affine(x, 1)";
+    }
+    if (p.graph.values[at(from)].storage != Storage::arena)
+      why = "being a parameter; give the loss a copy, affine(x, 1)";
+    if (why.empty()) why = "as others share its memory";
+    throw Error(
+        ErrorCode::invalid_argument, op::name_of(node.desc), option,
+        "cannot be kept: its input " + seqgpu::to_string(p.graph.values[at(from)].shape) + " must stay, " + why);
+  }
+}
+
 std::string value_text(const Program& p, int value) {
   const graph::ValueInfo& info = p.graph.values[at(value)];
   std::string text = info.name.empty() ? "%" + std::to_string(value) : info.name;
@@ -104,6 +133,7 @@ Program plan(graph::Data data, const device::OpTable& table, int streams) {
   const std::vector<Placed> order = order_nodes(p.graph, streams);
   choose_all(p, table, order);
   place_memory(p, order);
+  check_in_place(p);
   return p;
 }
 

@@ -30,6 +30,10 @@ struct CtcOptions {
   std::int64_t blank = 0;  ///< class of the blank, in [-C, C); negative counts from the end
   CtcReduction reduction = CtcReduction::mean_by_target;
   ImpossibleTarget impossible = ImpossibleTarget::infinite;
+  /// Insist that the gradient takes the place of the logits in memory. Without it that happens where nothing else reads
+  /// them later; with it other readers go first, and where one cannot, making the program throws
+  /// Error{invalid_argument}.
+  bool gradient_in_place = false;
   bool posteriors = false;  ///< also return CtcResult::posteriors
   bool alignment = false;   ///< also return CtcResult::alignment
 };

@@ -43,8 +43,10 @@ class Memory {
   std::vector<std::byte> storage_;
 };
 
+enum class Gradient : std::uint8_t { apart, in_place };
+
 template <class T>
-Result<T> run(const Problem<T>& p, device::Parallel& parallel, bool states = true) {
+Result<T> run(const Problem<T>& p, device::Parallel& parallel, bool states = true, Gradient place = Gradient::apart) {
   const device::OpTable& table = device::cpu::table();
   op::CtcForwardDesc forward;
   static_cast<op::CtcDesc&>(forward) = p.desc;
@@ -86,6 +88,10 @@ Result<T> run(const Problem<T>& p, device::Parallel& parallel, bool states = tru
                                            r.alignment.empty() ? nullptr : r.alignment.data(),
                                            reserve.data()};
   first.launch(forward, {inputs, outputs, workspace.data(), &parallel});
+  if (place == Gradient::in_place) {
+    r.gradient = p.x;
+    inputs[op::kCtcX] = r.gradient.data();
+  }
   void* gradient[] = {r.gradient.data()};
   second.launch(backward, {inputs, gradient, scales.data(), &parallel});
   return r;
@@ -95,6 +101,13 @@ template <class T>
 Result<T> run(const Problem<T>& p, bool states = true) {
   support::SerialParallel parallel;
   return run(p, parallel, states);
+}
+
+/// With the gradient written over the inputs.
+template <class T>
+Result<T> run_in_place(const Problem<T>& p) {
+  support::SerialParallel parallel;
+  return run(p, parallel, true, Gradient::in_place);
 }
 
 /// N(0, scale) logits that f32 holds, targets of exactly U labels.

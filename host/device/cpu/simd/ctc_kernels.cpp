@@ -337,10 +337,10 @@ void softmax(const T* x, std::int64_t count, T largest, T scale, T* y) {
     for (std::int64_t i = 0; i < count; ++i) y[i] = few[i];
     return;
   }
-  for (std::int64_t i = 0; i < count; i += lanes) {
-    const std::int64_t at = i + lanes <= count ? i : count - lanes;  // the last pack overlaps
-    (factor * exp(Pack<T>::load(x + at) - shift)).store(y + at);
-  }
+  // The last pack overlaps the one before; y may be x, so it is read first.
+  const Pack<T> last = factor * exp(Pack<T>::load(x + count - lanes) - shift);
+  for (std::int64_t i = 0; i + lanes < count; i += lanes) (factor * exp(Pack<T>::load(x + i) - shift)).store(y + i);
+  last.store(y + count - lanes);
 }
 
 template <class T>
