@@ -13,32 +13,11 @@ constexpr std::string_view kWhiteSpace = " \t\n\v\f\r";
 
 bool is_space(char c) { return kWhiteSpace.find(c) != std::string_view::npos; }
 
-// The units in order. Any white space counts as a space; runs as one, at the ends as none.
-std::vector<std::string> units_of(std::string_view text, TranscriptUnit unit) {
-  std::vector<std::string> units;
-  for (std::size_t pos = text.find_first_not_of(kWhiteSpace); pos < text.size();
-       pos = text.find_first_not_of(kWhiteSpace, pos)) {
-    const std::size_t end = std::min(text.find_first_of(kWhiteSpace, pos), text.size());
-    if (unit == TranscriptUnit::words) {
-      units.emplace_back(text.substr(pos, end - pos));
-      pos = end;
-      continue;
-    }
-    if (!units.empty()) units.emplace_back(" ");
-    while (pos < end) {
-      const std::size_t length = std::max<std::size_t>(1, utf8_length(text, pos));  // a stray byte stands for itself
-      units.emplace_back(text.substr(pos, length));
-      pos += length;
-    }
-  }
-  return units;
-}
-
-// Whether units_of() could have given it.
+// Whether split_transcript() could have given it.
 bool is_unit(std::string_view symbol, TranscriptUnit unit) {
   if (symbol == " ") return unit == TranscriptUnit::characters;
   if (symbol.empty() || std::any_of(symbol.begin(), symbol.end(), is_space)) return false;
-  return unit == TranscriptUnit::words || units_of(symbol, unit).size() == 1;
+  return unit == TranscriptUnit::words || split_transcript(symbol, unit).size() == 1;
 }
 
 [[noreturn]] void fail_line(std::size_t line, const std::string& detail) {
@@ -55,6 +34,27 @@ const char* to_string(TranscriptUnit unit) {
   return "unknown";
 }
 
+std::vector<std::string> split_transcript(std::string_view transcript, TranscriptUnit unit) {
+  std::vector<std::string> units;
+  for (std::size_t pos = transcript.find_first_not_of(kWhiteSpace); pos < transcript.size();
+       pos = transcript.find_first_not_of(kWhiteSpace, pos)) {
+    const std::size_t end = std::min(transcript.find_first_of(kWhiteSpace, pos), transcript.size());
+    if (unit == TranscriptUnit::words) {
+      units.emplace_back(transcript.substr(pos, end - pos));
+      pos = end;
+      continue;
+    }
+    if (!units.empty()) units.emplace_back(" ");
+    while (pos < end) {
+      const std::size_t length =
+          std::max<std::size_t>(1, utf8_length(transcript, pos));  // a stray byte stands for itself
+      units.emplace_back(transcript.substr(pos, length));
+      pos += length;
+    }
+  }
+  return units;
+}
+
 SymbolTable::SymbolTable(TranscriptUnit unit) : unit_(unit), symbols_{"<blank>"} {}
 
 void SymbolTable::add(std::string symbol) {
@@ -65,7 +65,7 @@ void SymbolTable::add(std::string symbol) {
 SymbolTable SymbolTable::build(std::span<const Utterance> utterances, TranscriptUnit unit) {
   std::set<std::string> units;
   for (const Utterance& utterance : utterances) {
-    for (std::string& symbol : units_of(utterance.transcript, unit)) units.insert(std::move(symbol));
+    for (std::string& symbol : split_transcript(utterance.transcript, unit)) units.insert(std::move(symbol));
   }
   SymbolTable table(unit);
   for (const std::string& symbol : units) table.add(symbol);
@@ -82,7 +82,7 @@ const std::string& SymbolTable::symbol(std::int32_t id) const {
 
 std::vector<std::int32_t> SymbolTable::encode(std::string_view transcript) const {
   std::vector<std::int32_t> labels;
-  for (const std::string& unit : units_of(transcript, unit_)) {
+  for (const std::string& unit : split_transcript(transcript, unit_)) {
     const auto found = ids_.find(unit);
     if (found == ids_.end()) {
       throw Error(ErrorCode::invalid_argument, "SymbolTable::encode", "transcript",

@@ -6,6 +6,7 @@
 #include "seqgpu/ctc.hpp"
 #include "seqgpu/data/batching.hpp"
 #include "seqgpu/data/conlleval.hpp"
+#include "seqgpu/data/error_rate.hpp"
 #include "seqgpu/data/features.hpp"
 #include "seqgpu/data/iob.hpp"
 #include "seqgpu/data/manifest.hpp"

@@ -52,6 +52,10 @@ enum class TranscriptUnit : std::uint8_t { characters, words };
 /// "characters", "words"
 SEQGPU_API const char* to_string(TranscriptUnit unit);
 
+/// The units of a transcript, in order. Words are what white space sets apart; among characters a run of white space is
+/// one space, at the ends none, and a byte that is no UTF-8 stands for itself.
+SEQGPU_API std::vector<std::string> split_transcript(std::string_view transcript, TranscriptUnit unit);
+
 /// The units of transcripts and their ids. Id 0 is the blank of CTC, which no transcript holds; the rest in order of
 /// bytes.
 class SEQGPU_API SymbolTable {
