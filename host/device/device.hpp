@@ -131,7 +131,7 @@ struct CudaOptions {
   int device = 0;
   int streams = 4;
   bool graphs = true;     // capture a program at its second run, replay it from then on
-  bool marks = false;     // in graphs too, note which launches have ended: names the one that broke the device
+  bool marks = true;      // in graphs too, note which launches have ended: names the one that broke the device
   std::string only = "";  // as in Limits
 };
 /// A GPU, or null with a reason of one line in `why`.

@@ -137,6 +137,7 @@ TEST_F(CudaErrors, LostDeviceSaysWhyForEver) {
 TEST_F(CudaErrors, MarksNameTheBrokenLaunchOfAGraph) {
   in_own_process([&] {
     for (const bool marks : {true, false}) {
+      emulator::set_stream_order(emulator::StreamOrder::enqueued);  // later tests ask what late marks say
       start({.marks = marks});
       {
         Ints memory(backend, {5, 0}), when(backend, {0});

@@ -99,6 +99,10 @@ void Replay::make_fetched(const Work& work) {
   if (bytes > 0) fetched_ = make_pinned_memory(bytes);
 }
 
+bool Replay::has_launches(int stream) const {
+  return std::find(stream_of_.begin(), stream_of_.end(), stream) != stream_of_.end();
+}
+
 kernels::FaultSink Replay::faults(std::size_t launch) const { return {fault_notes() + launch, any_fault()}; }
 
 kernels::Fault* Replay::fault_notes() const {

@@ -18,6 +18,7 @@ class Replay {
 
   int stream_of(std::size_t launch) const { return stream_of_[launch]; }
   const std::vector<int>& streams() const { return streams_; }  // those in use, main first
+  bool has_launches(int stream) const;
   cudaEvent_t started() const { return started_.get(); }
   cudaEvent_t joined(int stream) const { return joined_[static_cast<std::size_t>(stream)].get(); }
   /// The launch that goes with this one, in one call on the first one's stream; -1 if it goes alone.

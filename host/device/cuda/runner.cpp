@@ -23,7 +23,7 @@ std::string launch_name(const Work& work, std::size_t i) {
 /// Pinned words that the device writes.
 struct Runner::Page {
   unsigned any_fault;
-  std::uint32_t ended[kMaxStreams];  // per stream: the number of the last launch that ended
+  std::uint32_t ended[kMaxStreams];  // per stream: the number of the last launch known to have ended
 };
 
 /// Ends a capture that an exception interrupted, so that the streams are usable again.
@@ -89,7 +89,17 @@ void Runner::start(const Work& work, const Replay& replay, std::size_t i) {
   }
 }
 
-void Runner::enqueue(Work& work, const Replay& replay, Marks marks) {
+/// Copies the number of launch i to the page once it has ended. In a graph that goes beside the launch's stream, which
+/// does not wait for it (docs/cuda.md, "A lost device").
+void Runner::mark_end(const Replay& replay, std::size_t i, How how) {
+  if (how == How::captured && !options_.marks) return;
+  const int s = replay.stream_of(i);
+  const cudaStream_t stream = how == How::captured ? streams_.fork_beside(s) : streams_[s];
+  check(cudaMemcpyAsync(&page().ended[s], replay.number(i), sizeof(std::uint32_t), cudaMemcpyDeviceToHost, stream),
+        "noting the end of a launch");
+}
+
+void Runner::enqueue(Work& work, const Replay& replay, How how) {
   const cudaStream_t main = streams_.main();
   const auto record = [](cudaEvent_t event, cudaStream_t stream) {
     check(cudaEventRecord(event, stream), "recording an event");
@@ -97,7 +107,7 @@ void Runner::enqueue(Work& work, const Replay& replay, Marks marks) {
   const auto wait = [](cudaStream_t stream, cudaEvent_t event) {
     check(cudaStreamWaitEvent(stream, event, 0), "waiting for an event");
   };
-  const bool timed = marks == Marks::launches_and_times;
+  const bool timed = how == How::singly_with_times;
   if (timed) record(replay.origin(), main);
   if (replay.streams().size() > 1) record(replay.started(), main);
   for (const int s : replay.streams()) {
@@ -129,10 +139,7 @@ void Runner::enqueue(Work& work, const Replay& replay, Marks marks) {
       if (timed && partner >= 0) record(replay.end_of(j), stream);
       if (partner >= 0) record(replay.pair_done(i), stream);
     }
-    if (marks != Marks::none) {
-      check(cudaMemcpyAsync(&page().ended[s], replay.number(i), sizeof(std::uint32_t), cudaMemcpyDeviceToHost, stream),
-            "noting the end of a launch");
-    }
+    mark_end(replay, i, how);
     if (replay.done(i)) record(replay.done(i), stream);
   }
   for (const int s : replay.streams()) {
@@ -147,11 +154,16 @@ void Runner::enqueue(Work& work, const Replay& replay, Marks marks) {
   }
   check(cudaMemcpyAsync(&page().any_fault, replay.any_fault(), sizeof(unsigned), cudaMemcpyDeviceToHost, main),
         "reading faults");
+  if (how == How::captured && options_.marks) {
+    for (const int s : replay.streams()) {
+      if (replay.has_launches(s)) streams_.join_beside(s);
+    }
+  }
 }
 
 void Runner::capture(Work& work, Replay& replay) {
   Capture capture(streams_.main());
-  enqueue(work, replay, options_.marks ? Marks::launches : Marks::none);
+  enqueue(work, replay, How::captured);
   const GraphRef graph = capture.end();
   cudaGraphExec_t exec = nullptr;
   check(cudaGraphInstantiate(&exec, graph.get(), 0), "making a graph");
@@ -167,7 +179,7 @@ void Runner::run(Work& work) {
     if (work.record) replay.prepare_timing();
     if (work.record || !options_.graphs || !replay.ran) {
       marked_ = true;
-      enqueue(work, replay, work.record ? Marks::launches_and_times : Marks::launches);
+      enqueue(work, replay, work.record ? How::singly_with_times : How::singly);
     } else {
       if (!replay.graph) capture(work, replay);
       marked_ = options_.marks;

@@ -17,7 +17,7 @@ class Runner {
  public:
   struct Options {
     bool graphs;
-    bool marks;
+    bool marks;  // of graphs; single launches always note their ends
   };
   Runner(Streams& streams, Staging& staging, const Limits& limits, Options options);
 
@@ -25,17 +25,18 @@ class Runner {
   /// @throws Error{invalid_argument} for illegal input that a kernel found; kernels::CudaError; what a launch throws
   void run(Work& work);
 
-  /// After run() has thrown CudaError: "recurrent (stepwise), launch 5 of 20", the oldest launch not known to have
-  /// ended. A graph notes that only with Options::marks. Empty where all have ended.
+  /// After run() has thrown CudaError: "recurrent (stepwise), launch 5 of 20", the oldest launch over all streams that
+  /// is not known to have ended. A graph notes that unless Options::marks is off. Empty where all have ended.
   std::string unfinished(const Work& work) const;
 
  private:
   class Capture;
   struct Page;
 
-  enum class Marks { none, launches, launches_and_times };
-  void enqueue(Work& work, const Replay& replay, Marks marks);
+  enum class How { singly, singly_with_times, captured };
+  void enqueue(Work& work, const Replay& replay, How how);
   void start(const Work& work, const Replay& replay, std::size_t i);
+  void mark_end(const Replay& replay, std::size_t i, How how);
   void capture(Work& work, Replay& replay);
   void finish(Work& work, Replay& replay);
   void fill_timeline(Work& work, const Replay& replay) const;

@@ -12,8 +12,22 @@ Streams::Streams(int count, std::size_t blas_workspace_bytes) {
   for (int i = 0; i < count; ++i) {
     Stream stream = make_stream();
     const cudaStream_t handle = stream.get();
-    lanes_.push_back({std::move(stream), Blas(handle, blas_workspace_bytes)});
+    lanes_.push_back(
+        {std::move(stream), Blas(handle, blas_workspace_bytes), make_stream(), make_event(EventUse::order)});
   }
+}
+
+cudaStream_t Streams::fork_beside(int i) const {
+  const Lane& lane = lanes_[static_cast<std::size_t>(i)];
+  check(cudaEventRecord(lane.forked.get(), lane.stream.get()), "forking a stream");
+  check(cudaStreamWaitEvent(lane.beside.get(), lane.forked.get(), 0), "forking a stream");
+  return lane.beside.get();
+}
+
+void Streams::join_beside(int i) const {
+  const Lane& lane = lanes_[static_cast<std::size_t>(i)];
+  check(cudaEventRecord(lane.forked.get(), lane.beside.get()), "joining a stream");
+  check(cudaStreamWaitEvent(main(), lane.forked.get(), 0), "joining a stream");
 }
 
 void Streams::drain() noexcept {

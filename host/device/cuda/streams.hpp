@@ -18,13 +18,20 @@ class Streams {
   cudaStream_t operator[](int i) const { return lanes_[static_cast<std::size_t>(i)].stream.get(); }
   Blas& blas(int i) { return lanes_[static_cast<std::size_t>(i)].blas; }
 
+  /// While captured: a stream beside stream i that now waits for all that i holds, and that i does not wait for.
+  cudaStream_t fork_beside(int i) const;
+  /// The main stream waits for what was put beside stream i; a capture must end with that.
+  void join_beside(int i) const;
+
   /// Waits for all, whatever they answer.
   void drain() noexcept;
 
  private:
   struct Lane {
     Stream stream;
-    Blas blas;  // destroyed first
+    Blas blas;  // destroyed before it
+    Stream beside;
+    Event forked;
   };
   std::vector<Lane> lanes_;
 };
