@@ -33,10 +33,38 @@ void check(const std::vector<Sentence>& sentences) {
   require(scores.overall.gold == scores.overall.correct && scores.tokens == scores.correct_tags);
   conlleval_report(scores);
 
+  detect_scheme(sentences);
+
   const auto vocabulary = Vocabulary::build(sentences);
   require(Vocabulary::from_string(vocabulary.to_string()).to_string() == vocabulary.to_string());
   const auto trigrams = TrigramFeatures::listed(sentences);
   require(TrigramFeatures::from_string(trigrams.to_string()).size() == trigrams.size());
+}
+
+// What was read from text is the same after writing, and answers for any word.
+template <class Table>
+Table back_and_forth(std::string_view text) {
+  const auto table = Table::from_string(text);
+  require(Table::from_string(table.to_string()).to_string() == table.to_string());
+  return table;
+}
+
+void check_vocabulary(std::string_view text) {
+  const auto vocabulary = back_and_forth<Vocabulary>(text);
+  require(vocabulary.size() >= 1);
+  for (std::int32_t id = 0; id < vocabulary.size(); ++id)
+    require(vocabulary.id(vocabulary.word(id)) < vocabulary.size());
+  require(vocabulary.id(text) < vocabulary.size());
+}
+
+void check_labels(std::string_view text) {
+  const auto labels = back_and_forth<Labels>(text);
+  for (std::int32_t id = 0; id < labels.size(); ++id) require(labels.id(labels.tag(id)) == id);
+}
+
+void check_trigrams(std::string_view text) {
+  const auto trigrams = back_and_forth<TrigramFeatures>(text);
+  for (const std::int32_t id : trigrams.ids(text.substr(0, 64))) require(id >= 0 && id < trigrams.size());
 }
 
 }  // namespace
@@ -45,8 +73,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   only_invalid_file([&] { check(parse_iob(text, "fuzz")); });
   only_invalid_file([&] { check(parse_iob(text, "fuzz", {.skip_bad = 4}).sentences); });
-  only_invalid_file([&] { Vocabulary::from_string(text); });
-  only_invalid_file([&] { Labels::from_string(text); });
-  only_invalid_file([&] { TrigramFeatures::from_string(text); });
+  only_invalid_file([&] { check_vocabulary(text); });
+  only_invalid_file([&] { check_labels(text); });
+  only_invalid_file([&] { check_trigrams(text); });
   return 0;
 }

@@ -1,21 +1,17 @@
 // Any bytes are refused with a typed error, or read; what is read survives a round trip.
-//   clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined -Iinclude -Ihost fuzz/safetensors_fuzz.cpp
-//       host/io/file.cpp host/io/safetensors.cpp host/io/safetensors_header.cpp host/op/vocabulary.cpp
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "fuzz/refusals.hpp"
 #include "seqgpu/checkpoint.hpp"
 
 namespace {
 
-void require(bool holds) {
-  if (!holds) std::abort();
-}
+using fuzz::require;
 
 void check(std::span<const std::byte> bytes) {
   seqgpu::TensorFile file;
