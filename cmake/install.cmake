@@ -18,7 +18,7 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/seqgpuConfig.cmake ${CMAKE_CURRENT_BIN
 if(BUILD_SHARED_LIBS)
   set(pc_cflags " -DSEQGPU_SHARED_BUILD")
 else()
-  set(pc_libs " -lstdc++ -lm -pthread")
+  set(pc_libs " -lstdc++ -lm -ldl -pthread")
 endif()
 if(SEQGPU_WITH_CUDA)
   string(APPEND pc_libs " -L${CUDAToolkit_LIBRARY_DIR} -lcublas -lcudart_static -ldl -lrt")

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "data/random.hpp"
+#include "seqgpu/data/audio_file.hpp"
 
 namespace seqgpu::data {
 
@@ -55,8 +56,8 @@ SpeechExample read_example(const Manifest& manifest, const Utterance& utterance,
   SpeechExample example;
   example.source = manifest.name + ":" + std::to_string(utterance.line);
   example.labels = symbols.encode(utterance.transcript);
-  example.features =
-      extractor(read_wav(utterance.path, {.sample_rate = extractor.options().sample_rate, .channel = options.channel}));
+  example.features = extractor(
+      read_audio(utterance.path, {.sample_rate = extractor.options().sample_rate, .channel = options.channel}));
   const std::int64_t frames = example.features.shape[0], needed = least_frames(example.labels);
   if (frames < std::max<std::int64_t>(needed, 1)) {
     throw Error(ErrorCode::invalid_file, "read_wav", utterance.path,

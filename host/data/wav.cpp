@@ -11,6 +11,7 @@
 #include <type_traits>
 
 #include "data/bytes.hpp"
+#include "data/wave_options.hpp"
 
 namespace seqgpu::data {
 
@@ -19,7 +20,6 @@ namespace {
 using Bytes = std::span<const std::byte>;
 
 constexpr unsigned kPcm = 1, kFloat = 3, kExtensible = 0xfffe;
-constexpr int kMaxRate = 1'000'000;
 constexpr std::size_t kFormatBytes = 16, kExtensibleBytes = 40;
 
 // What follows the format code in the sub-format of WAVE_FORMAT_EXTENSIBLE (KSDATAFORMAT_SUBTYPE_*).
@@ -69,8 +69,7 @@ class Parser {
     if (!format_) fail("has no \"fmt \" chunk");
     if (!data_) fail("has no \"data\" chunk");
     const Layout layout = read_layout(*format_);
-    check_layout(layout);
-    check_options(layout);
+    if (const std::string why = wave_refusal(layout.channels, layout.rate, options_); !why.empty()) fail(why);
     if (data_->empty()) fail("holds no samples");
     if (data_->size() % layout.frame_bytes() != 0) {
       fail("has a data chunk of " + std::to_string(data_->size()) + " bytes, which is no multiple of the " +
@@ -136,27 +135,6 @@ class Parser {
            " channels of " + std::to_string(bits) + " bits need " + std::to_string(layout.frame_bytes()));
     }
     return layout;
-  }
-
-  void check_layout(const Layout& layout) const {
-    if (layout.channels == 0) fail("has no channels");
-    if (layout.rate == 0 || layout.rate > kMaxRate) {
-      fail("says " + std::to_string(layout.rate) + " samples a second; expected 1 to " + std::to_string(kMaxRate));
-    }
-  }
-
-  void check_options(const Layout& layout) const {
-    if (options_.channel < 0 && layout.channels != 1) {
-      fail("has " + std::to_string(layout.channels) + " channels; mix it down to one, or say which to take");
-    }
-    if (options_.channel >= static_cast<int>(layout.channels)) {
-      fail("has " + std::to_string(layout.channels) + " channels, so none numbered " +
-           std::to_string(options_.channel) + " (they count from 0)");
-    }
-    if (options_.sample_rate != 0 && static_cast<std::uint32_t>(options_.sample_rate) != layout.rate) {
-      fail("is of " + std::to_string(layout.rate) + " Hz, expected " + std::to_string(options_.sample_rate) +
-           "; resample it");
-    }
   }
 
   Waveform read_samples(const Layout& layout) const {
@@ -243,10 +221,7 @@ const char* to_string(WavFormat format) {
 }
 
 Waveform parse_wav(Bytes bytes, const std::string& name, const WavOptions& options) {
-  if (options.sample_rate < 0 || options.channel < -1) {
-    throw Error(ErrorCode::invalid_argument, "read_wav", options.channel < -1 ? "channel" : "sample_rate",
-                "must not be negative");
-  }
+  check_wave_options(options, "read_wav");
   return Parser(bytes, name, options).run();
 }
 
@@ -260,8 +235,8 @@ std::vector<std::byte> format_wav(const Waveform& wave, WavFormat format) {
     throw Error(ErrorCode::invalid_argument, "write_wav", argument, detail);
   };
   if (wave.samples.empty()) fail("samples", "must not be empty");
-  if (wave.sample_rate < 1 || wave.sample_rate > kMaxRate) {
-    fail("sample_rate", "must be 1 to " + std::to_string(kMaxRate) + ", got " + std::to_string(wave.sample_rate));
+  if (wave.sample_rate < 1 || wave.sample_rate > static_cast<int>(kMostRate)) {
+    fail("sample_rate", "must be 1 to " + std::to_string(kMostRate) + ", got " + std::to_string(wave.sample_rate));
   }
   const unsigned bits = bits_of(format), width = bits / 8;
   const std::uint64_t size = std::uint64_t{wave.samples.size()} * width;

@@ -4,6 +4,7 @@
 #include "seqgpu/cell.hpp"
 #include "seqgpu/checkpoint.hpp"
 #include "seqgpu/ctc.hpp"
+#include "seqgpu/data/audio_file.hpp"
 #include "seqgpu/data/batching.hpp"
 #include "seqgpu/data/conlleval.hpp"
 #include "seqgpu/data/error_rate.hpp"

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <fstream>
 
+#include "data/bytes.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace seqgpu::data {
@@ -125,14 +126,32 @@ TEST(SpeechBatching, RefusesWhatMakesNoSense) {
   EXPECT_THROW(plan_speech_batches(set, options, 0), Error);
 }
 
-// A folder with good.wav (0.1 s at 8 kHz), stereo.wav, and whatever else a test writes.
+// A folder with good.wav (0.1 s at 8 kHz), and one file for each thing that can be wrong with sound.
 class SpeechFiles : public testing::Test {
  protected:
   void SetUp() override {
     write("good", 8000, 800);
     write("rate", 16000, 1600);
     write("short", 8000, 100);
-    std::ofstream(folder_ / "text.wav") << "no sound";
+    write_text("text", "no sound");
+    write_text("empty", "");
+    const std::string good = read_bytes(folder_ / "good.wav", "test");
+    write_text("truncated", good.substr(0, good.size() / 2));
+    write_text("silent", changed(good.substr(0, 44), 40, 4, 0));  // no samples at all
+    write_text("stereo", changed(changed(good, 22, 2, 2), 32, 2, 4));
+    const Waveform wave{{0.5f, 0.25f, 0.125f}, 8000};
+    write_wav(folder_ / "nan.wav", wave, WavFormat::float32);
+    write_text("nan", changed(read_bytes(folder_ / "nan.wav", "test"), 48, 4, 0x7fc00000));
+  }
+
+  void write_text(const std::string& name, const std::string& bytes) const {
+    std::ofstream(folder_ / (name + ".wav"), std::ios::binary) << bytes;
+  }
+
+  // A little-endian number of so many bytes put at an offset: 22 channels, 32 bytes a frame, 40 those of the samples.
+  static std::string changed(std::string bytes, std::size_t at, std::size_t width, std::uint32_t value) {
+    for (std::size_t i = 0; i < width; ++i) bytes[at + i] = static_cast<char>(value >> (8 * i));
+    return bytes;
   }
 
   void write(const std::string& name, int rate, int samples) const {
@@ -171,6 +190,11 @@ TEST_F(SpeechFiles, ThatCannotBeUsedAreNamedByLine) {
       {"rate.wav\ta", "is of 16000 Hz, expected 8000"},
       {"text.wav\ta", "is no WAV file"},
       {"short.wav\ta", "gives 0 frames"},
+      {"empty.wav\ta", "empty.wav is empty"},
+      {"silent.wav\ta", "holds no samples"},
+      {"truncated.wav\ta", "is truncated: the chunk at byte 36 says 1600 bytes, of which 778 are there"},
+      {"stereo.wav\ta", "has 2 channels; mix it down to one"},
+      {"nan.wav\ta", "has a NaN or infinite sample, number 1"},
       {"none.wav\ta", "cannot be opened"},
       {"good.wav\ta c", "holds \"c\", unit 2"},
       {"good.wav\ta a a a a", "gives 8 frames, but its transcript of 5 symbols needs at least 9"},
@@ -187,11 +211,11 @@ TEST_F(SpeechFiles, ThatCannotBeUsedAreNamedByLine) {
       EXPECT_NE(std::string(e.what()).find(why), std::string::npos) << e.what();
     }
   }
-  const SpeechSet speech = read_speech(manifest(all), extractor, symbols, {.skip_bad = 6});
+  const SpeechSet speech = read_speech(manifest(all), extractor, symbols, {.skip_bad = 11});
   EXPECT_EQ(speech.examples.size(), 1u);
-  EXPECT_EQ(speech.bad_utterances, 6);
+  EXPECT_EQ(speech.bad_utterances, 11);
   EXPECT_NE(speech.first_bad.find("set.tsv:2"), std::string::npos);
-  EXPECT_THROW(read_speech(manifest(all), extractor, symbols, {.skip_bad = 5}), Error);
+  EXPECT_THROW(read_speech(manifest(all), extractor, symbols, {.skip_bad = 10}), Error);
   try {  // an option at fault is no fault of the files
     read_speech(good, extractor, symbols, {.delta_order = 9, .skip_bad = 100});
     ADD_FAILURE();

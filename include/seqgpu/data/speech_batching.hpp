@@ -37,9 +37,9 @@ struct SpeechSet {
 SEQGPU_API std::int64_t least_frames(std::span<const std::int32_t> labels);
 
 /// Reads the sound of each utterance and computes its features and labels.
-/// @throws Error{invalid_file} at "manifest:line" with what is wrong: a sound file that read_wav() refuses or of
-/// another
-///         rate than the extractor's, a symbol that is not in the table, a transcript longer than its frames can align
+/// @throws Error{invalid_file} at "manifest:line" with what is wrong: a sound file that read_audio() refuses or
+///         of another rate than the extractor's, a symbol that is not in the table, a transcript longer than its frames
+///         can align
 /// @throws Error{io_failure} at "manifest:line" where the sound file cannot be opened; both beyond `skip_bad` such
 SEQGPU_API SpeechSet read_speech(const Manifest& manifest, const FeatureExtractor& extractor,
                                  const SymbolTable& symbols, const SpeechReadOptions& options = {});

@@ -1,0 +1,32 @@
+# libsndfile, for sound files other than WAV. Only its header is needed to build: host/data/sndfile.cpp loads the library
+# when the first such file is read. Without it host/data/no_sndfile.cpp stands in.
+if(NOT SEQGPU_SNDFILE MATCHES "^(AUTO|ON|OFF)$")
+  message(FATAL_ERROR "SEQGPU_SNDFILE must be AUTO, ON or OFF, got '${SEQGPU_SNDFILE}'")
+endif()
+
+set(SEQGPU_WITH_SNDFILE OFF)
+if(SEQGPU_SNDFILE STREQUAL "OFF")
+  message(STATUS "libsndfile: off")
+else()
+  find_path(SEQGPU_SNDFILE_INCLUDE sndfile.h)
+  if(SEQGPU_SNDFILE_INCLUDE)
+    set(SEQGPU_WITH_SNDFILE ON)
+    message(STATUS "libsndfile: ${SEQGPU_SNDFILE_INCLUDE}/sndfile.h")
+  elseif(SEQGPU_SNDFILE STREQUAL "ON")
+    message(FATAL_ERROR "SEQGPU_SNDFILE=ON but sndfile.h was not found; install libsndfile1-dev")
+  else()
+    message(STATUS "libsndfile: not found, sound files must be WAV")
+  endif()
+endif()
+
+# seqgpu_add_sndfile(target): the one of the two sources that fits.
+function(seqgpu_add_sndfile target)
+  if(NOT SEQGPU_WITH_SNDFILE)
+    target_sources(${target} PRIVATE ${PROJECT_SOURCE_DIR}/host/data/no_sndfile.cpp)
+    return()
+  endif()
+  target_sources(${target} PRIVATE ${PROJECT_SOURCE_DIR}/host/data/sndfile.cpp)
+  if(NOT SEQGPU_SNDFILE_INCLUDE STREQUAL "/usr/include")
+    target_include_directories(${target} SYSTEM PRIVATE ${SEQGPU_SNDFILE_INCLUDE})
+  endif()
+endfunction()
