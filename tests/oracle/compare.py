@@ -1,48 +1,17 @@
 """Outputs, final states and all gradients of RNN, LSTM and GRU against PyTorch, f32 and f64."""
 
-import array
 import itertools
-import json
 import os
-import struct
 import subprocess
 import sys
 import tempfile
 
 import torch
 
-CODES = {torch.float32: ("F32", "f"), torch.float64: ("F64", "d"), torch.int32: ("I32", "i")}
+import tensor_file
+
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-9}
 T, N, INPUT, HIDDEN = 7, 5, 6, 17
-
-
-def write(path, tensors, metadata):
-    header, data = {"__metadata__": metadata}, b""
-    # Wider elements first keeps every tensor aligned.
-    for name, t in sorted(tensors.items(), key=lambda item: -item[1].element_size()):
-        code, letter = CODES[t.dtype]
-        raw = array.array(letter, t.detach().flatten().tolist()).tobytes()
-        header[name] = {"dtype": code, "shape": list(t.shape), "data_offsets": [len(data), len(data) + len(raw)]}
-        data += raw
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with open(path, "wb") as f:
-        f.write(struct.pack("<Q", len(text)) + text + data)
-
-
-def read(path):
-    with open(path, "rb") as f:
-        raw = f.read()
-    size = struct.unpack("<Q", raw[:8])[0]
-    tensors = {}
-    for name, info in json.loads(raw[8 : 8 + size]).items():
-        if name == "__metadata__":
-            continue
-        dtype, letter = next((d, l) for d, (code, l) in CODES.items() if code == info["dtype"])
-        begin, end = info["data_offsets"]
-        values = array.array(letter, raw[8 + size + begin : 8 + size + end])
-        tensors[name] = torch.tensor(values.tolist(), dtype=dtype).reshape(info["shape"])
-    return tensors
 
 
 def make_module(kind, layers, bidirectional, bias):
@@ -99,9 +68,9 @@ def compare(dump, folder, kind, layers, bidirectional, ragged, bias, dtype):
         "hidden": str(HIDDEN),
     }
     source, result = os.path.join(folder, "in.safetensors"), os.path.join(folder, "out.safetensors")
-    write(source, tensors, metadata)
+    tensor_file.write(source, tensors, metadata)
     subprocess.run([dump, source, result], check=True)
-    got = read(result)
+    got = tensor_file.read(result)
 
     want = {"y": y, "grad.x": x.grad, "grad.h0": states[0].grad}
     if lstm:
