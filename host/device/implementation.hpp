@@ -14,6 +14,8 @@ class Parallel {
   using Body = void (*)(void* context, std::int64_t tile);
   virtual ~Parallel() = default;
   virtual void run(std::int64_t tiles, Body body, void* context) = 0;
+  /// The most threads that may take part. For cutting work whose results do not depend on the cuts.
+  virtual int threads() const { return 1; }
 
   template <class F>
   void for_each(std::int64_t tiles, F&& f) {

@@ -359,18 +359,25 @@ TEST_P(RecurrentCpu, FloatGradientsMatchDouble) {
     });
 }
 
+// Large enough that the units are shared out to all three threads.
 TEST_P(RecurrentCpu, ThreadsDoNotChangeBits) {
   support::SerialParallel serial;
   support::ThreadedParallel threaded(3);
-  for (const CellKind cell : kCells) {
-    const Layer l = make_layer(cell, Direction::reverse, variants()[1], 9, 17, 70, 40);
-    Session<float> a(l, true), b(l, true);
-    Result one = a.forward(serial), several = b.forward(threaded);
-    a.backward(serial, one);
-    b.backward(threaded, several);
-    EXPECT_EQ(one.y, several.y);
-    for (int g = 0; g < op::kBackwardOutputs; ++g) EXPECT_EQ(one.gradient[g], several.gradient[g]) << g;
-  }
+  for (const CellKind cell : kCells)
+    for (const Variant& variant : variants()) {
+      if (!fits(variant, cell)) continue;
+      SCOPED_TRACE(std::string(to_string(cell)) + " " + variant.name);
+      const Layer l = make_layer(cell, Direction::reverse, variant, 5, 9, 10, 190);
+      Session<float> a(l, true), b(l, true);
+      Result one = a.forward(serial), several = b.forward(threaded);
+      a.backward(serial, one);
+      b.backward(threaded, several);
+      EXPECT_EQ(one.y, several.y);
+      EXPECT_EQ(one.states, several.states);
+      for (int s = 0; s < 2; ++s) EXPECT_EQ(one.final[s], several.final[s]) << s;
+      for (int g = 0; g < op::kBackwardOutputs; ++g) EXPECT_EQ(one.gradient[g], several.gradient[g]) << g;
+      EXPECT_EQ(forward_only<float>(l, false).y, Session<float>(l, false).forward(threaded).y);
+    }
 }
 
 TEST_P(RecurrentCpu, BatchMatesDoNotChangeBits) {

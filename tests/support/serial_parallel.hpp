@@ -27,6 +27,7 @@ class ThreadedParallel final : public device::Parallel {
       });
     for (std::thread& worker : workers) worker.join();
   }
+  int threads() const override { return threads_; }
 
  private:
   int threads_;

@@ -38,10 +38,16 @@ struct PanelSource {
   std::int64_t k = 0, k_padded = 0, k_stride = 1;
 };
 
-/// out [rows, columns] = x [rows, k] times panels, plus bias.
+/// Columns of a padded row.
+struct Range {
+  std::int64_t first = 0, last = 0;  // [first, last)
+};
+
+/// out [rows, columns] = x [rows, k] times panels, plus bias; some columns of it.
 template <class T>
 struct PanelProduct {
   std::int64_t rows = 0, k = 0, columns = 0;  // columns: padded
+  Range range;                                // a share of chunk_of()
   const T* x = nullptr;
   std::int64_t x_row = 0;
   const T* panels = nullptr;
@@ -50,10 +56,11 @@ struct PanelProduct {
   bool accumulate = false;
 };
 
-/// One step of a cell over the active rows; H and R padded, row-major, G*H wide where gates are meant.
+/// One step of some units of a cell over the active rows; H and R padded, row-major, G*H wide where gates are meant.
 template <class T>
 struct StepForward {
   cells::CellOptions options;
+  Range units;  // a share of chunk_of()
   std::int64_t rows = 0, H = 0, k = 0;
   const T* wx = nullptr;                              // [rows, G*H]
   const T* entering = nullptr;                        // [rows, R] what enters the recurrent product
@@ -70,6 +77,7 @@ struct StepForward {
 template <class T>
 struct StepBackward {
   cells::CellOptions options;
+  Range units;  // a share of chunk_of()
   std::int64_t rows = 0, H = 0;
   const T* saved = nullptr;
   const T* unit = nullptr;
@@ -88,12 +96,17 @@ inline constexpr int kMaxCells = 16;
 
 template <class T>
 struct RecurrentKernels {
-  void (*pack_panels)(const PanelSource<T>& source, T* panels);
+  /// How many chunks a padded width can be cut into, where `gates` panels of a unit lie together; and one of them.
+  std::int64_t (*most_chunks)(std::int64_t width, std::int64_t gates);
+  Range (*chunk_of)(std::int64_t width, std::int64_t gates, std::int64_t chunk, std::int64_t chunks);
+  void (*pack_panels)(const PanelSource<T>& source, Range units, T* panels);
   void (*multiply)(const PanelProduct<T>& p);
-  void (*activate)(Activation activation, T* y, std::int64_t count);  // counts: multiples of a padded row
+  void (*activate)(Activation activation, T* y, std::int64_t count);  // counts: multiples of a pack
   void (*activate_backward)(Activation activation, const T* y, T* d, std::int64_t count);
-  void (*column_sums)(const T* x, std::int64_t rows, std::int64_t columns, T* sums);
-  void (*forward[kMaxCells])(const StepForward<T>&);  // by CellKind
+  /// sums [columns] += those of x, `stride` between its rows; columns: a multiple of a pack
+  void (*add_column_sums)(const T* x, std::int64_t rows, std::int64_t stride, std::int64_t columns, T* sums);
+  void (*forward[kMaxCells])(const StepForward<T>&);  // by CellKind; of a two-phase cell its first phase
+  void (*forward_second[kMaxCells])(const StepForward<T>&);
   void (*backward[kMaxCells])(const StepBackward<T>&);
   void (*backward_second[kMaxCells])(const StepBackward<T>&);  // two-phase cells
 };

@@ -2,37 +2,9 @@
 
 #include <utility>
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
+#include "device/cpu/spin.hpp"
 
 namespace seqgpu::device::cpu {
-namespace {
-
-// A step of a small model takes tens of microseconds: waking a sleeping thread for each would cost as much again. But a
-// machine with other work must get its cores back, or the lane we wait for does not run.
-class Spin {
- public:
-  void reset() { count_ = 0; }
-  bool is_long() const { return count_ >= kLong; }
-  void pause() {
-    if (++count_ > kShort) {
-      std::this_thread::yield();
-      return;
-    }
-#if defined(__x86_64__)
-    _mm_pause();
-#else
-    std::this_thread::yield();
-#endif
-  }
-
- private:
-  static constexpr int kShort = 1000, kLong = 3000;
-  int count_ = 0;
-};
-
-}  // namespace
 
 Lanes::Lanes(int threads) : threads_(threads), offers_(std::make_unique<Offer[]>(static_cast<std::size_t>(threads))) {
   for (int lane = 0; lane < threads; ++lane) offers_[static_cast<std::size_t>(lane)].lanes = this;

@@ -31,6 +31,7 @@ class Lanes {
     Body body = nullptr;
     void* context = nullptr;
     void run(std::int64_t count, Body f, void* c) override;
+    int threads() const override { return lanes->threads_; }
   };
 
   void worker(int lane);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "device/cpu/team.hpp"
 #include "device/input_errors.hpp"
 #include "kernels/math/philox.hpp"
 
@@ -36,10 +37,11 @@ void Order::build(const std::int32_t* lengths) {
     sequence[at] = n;
     length[at] = length_of(n);
   }
-  rows = 0;
+  rows = steps = 0;
   for (std::int64_t s = 0; s <= T; ++s) {
     base[s] = rows;
     rows += active[s];
+    if (active[s] > 0) steps = s + 1;
   }
   dense = !reverse && rows == N * T;
 }
@@ -59,15 +61,36 @@ void draw_dropout(const op::RecurrentDesc& desc, std::uint64_t step, const Order
 
 template <class T>
 void draw_zoneout(const op::RecurrentDesc& desc, std::uint64_t step, std::int64_t state, std::int64_t row,
-                  std::int64_t width, T* keep) {
+                  std::int64_t width, Range units, T* keep) {
   const float rate = zoneout_rate(desc, state);
   const std::uint64_t key = math::philox_key(desc.seed, zoneout_stream(desc, state));
-  const auto first = static_cast<std::uint64_t>(row * width);
+  const std::int64_t last = std::min(units.last, width);
   math::Philox4 draws{};
-  for (std::uint64_t u = 0; u < static_cast<std::uint64_t>(width); ++u) {
-    if (u == 0 || (first + u) % 4 == 0) draws = math::philox_group(key, step, (first + u) / 4);
-    keep[u] = math::unit_interval(draws.x[(first + u) % 4]) < rate ? T(1) : T(0);
+  for (std::int64_t u = units.first; u < last; ++u) {
+    const auto index = static_cast<std::uint64_t>(row * width + u);
+    if (u == units.first || index % 4 == 0) draws = math::philox_group(key, step, index / 4);
+    keep[u] = math::unit_interval(draws.x[index % 4]) < rate ? T(1) : T(0);
   }
+}
+
+template <class T>
+int scan_chunks(const op::RecurrentDesc& desc, const Sizes<T>& z, std::int64_t gates, int threads) {
+  // A step's weights and products at 100 GB/s and 100 GFLOP/s; a phase that all must finish costs some 0.3 us.
+  const double weights = static_cast<double>(z.G * z.H * z.R);
+  const double microseconds = std::max(weights * sizeof(T), weights * 2.0 * static_cast<double>(desc.N)) * 1e-5;
+  const std::int64_t units = simd().recurrent<T>().most_chunks(std::min(z.H, z.R), gates);
+  const std::int64_t most = std::min({std::int64_t{threads}, std::int64_t{kMostChunks}, units});
+  return static_cast<int>(
+      std::clamp(static_cast<std::int64_t>(microseconds), std::int64_t{1}, std::max(most, std::int64_t{1})));
+}
+
+template <class T>
+void pack_all(const PanelSource<T>& source, std::int64_t width, T* panels, Parallel& parallel) {
+  const auto& kernels = simd().recurrent<T>();
+  const std::int64_t chunks = kernels.most_chunks(width, source.gates);
+  parallel.for_each(chunks, [&](std::int64_t chunk) {
+    kernels.pack_panels(source, kernels.chunk_of(width, source.gates, chunk, chunks), panels);
+  });
 }
 
 template <class T>
@@ -99,7 +122,9 @@ const T* gather_x(const Order& order, const T* x, std::int64_t I, T* packed) {
 #define SEQGPU_INSTANTIATE(T)                                                                                      \
   template void draw_dropout<T>(const op::RecurrentDesc&, std::uint64_t, const Order&, std::int64_t, T*);          \
   template void draw_zoneout<T>(const op::RecurrentDesc&, std::uint64_t, std::int64_t, std::int64_t, std::int64_t, \
-                                T*);                                                                               \
+                                Range, T*);                                                                        \
+  template int scan_chunks<T>(const op::RecurrentDesc&, const Sizes<T>&, std::int64_t, int);                       \
+  template void pack_all<T>(const PanelSource<T>&, std::int64_t, T*, Parallel&);                                   \
   template void pad_units<T>(const T*, std::int64_t, std::int64_t, std::int64_t, T*);                              \
   template void unpad_units<T>(const T*, std::int64_t, std::int64_t, std::int64_t, T*);                            \
   template const T* gather_x<T>(const Order&, const T*, std::int64_t, T*);

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "device/cpu/dispatch.hpp"
+#include "device/implementation.hpp"
 #include "kernels/cells/all_cells.hpp"
 #include "op/recurrent_desc.hpp"
 
@@ -53,11 +54,11 @@ struct Sizes {
 };
 
 struct Order {
-  std::int64_t* sequence = nullptr;  // [N] caller's index, longest first
-  std::int64_t* length = nullptr;    // [N] in that order
-  std::int64_t* active = nullptr;    // [T + 1] sequences longer than s
-  std::int64_t* base = nullptr;      // [T + 1] packed row of step s's first
-  std::int64_t N = 0, T = 0, rows = 0;
+  std::int64_t* sequence = nullptr;                // [N] caller's index, longest first
+  std::int64_t* length = nullptr;                  // [N] in that order
+  std::int64_t* active = nullptr;                  // [T + 1] sequences longer than s
+  std::int64_t* base = nullptr;                    // [T + 1] packed row of step s's first
+  std::int64_t N = 0, T = 0, rows = 0, steps = 0;  // steps: the longest length
   bool reverse = false;
   bool dense = false;  // packed order is the caller's
 
@@ -68,9 +69,12 @@ struct Order {
 };
 
 /// Kept from forward for backward; in inference one step of it, overwritten by each.
+///
+/// A step writes its states for all its rows to where the next step's begin. Sequences that end with it have no row
+/// there: theirs are copied out before the next step writes over them, hence N rows more than there are.
 template <class T>
 struct Reserve {
-  T* prev[op::kMaxStates] = {};  // states before each step, after resets [rows, R], then [rows, H]
+  T* prev[op::kMaxStates] = {};  // states before each step, after resets [rows + N, R], then [rows + N, H]
   T* entering = nullptr;         // what entered the recurrent product [rows, R]; prev[0] without dropout
   T* saved = nullptr;            // [rows, kSaved*H]
   T* second = nullptr;           // two-phase: r*h [rows, H]
@@ -79,7 +83,7 @@ struct Reserve {
 
   static Reserve take(Carver& carver, const Sizes<T>& z, const op::RecurrentDesc& desc, std::int64_t rows) {
     Reserve r;
-    for (std::int64_t s = 0; s < z.S; ++s) r.prev[s] = carver.take<T>(rows * z.width(s));
+    for (std::int64_t s = 0; s < z.S; ++s) r.prev[s] = carver.take<T>((rows + desc.N) * z.width(s));
     r.entering = z.dropout ? carver.take<T>(rows * z.R) : r.prev[0];
     r.saved = carver.take<T>(rows * z.cell.saved * z.H);
     if (z.cell.two_phase) r.second = carver.take<T>(rows * z.H);
@@ -113,10 +117,20 @@ inline float zoneout_rate(const op::RecurrentDesc& d, std::int64_t state) {
 template <class T>
 void draw_dropout(const op::RecurrentDesc& desc, std::uint64_t step, const Order& order, std::int64_t R, T* mask);
 
-/// keep[u] for the units of one state at (t, n): 1 where it keeps its previous value.
+/// keep[u] for the units of a range of one state at (t, n): 1 where it keeps its previous value.
+/// @param width  of the state as the caller sees it
 template <class T>
 void draw_zoneout(const op::RecurrentDesc& desc, std::uint64_t step, std::int64_t state, std::int64_t row,
-                  std::int64_t width, T* keep);
+                  std::int64_t width, Range units, T* keep);
+
+/// Into how many chunks of units a scan is cut: see Team. For speed alone, no result depends on it.
+/// @param gates  panels of a unit that lie together
+template <class T>
+int scan_chunks(const op::RecurrentDesc& desc, const Sizes<T>& z, std::int64_t gates, int threads);
+
+/// Packs panels of `width` padded units, all threads at it.
+template <class T>
+void pack_all(const PanelSource<T>& source, std::int64_t width, T* panels, Parallel& parallel);
 
 /// to [gates, padded H, columns] = from [gates, H, columns], the rest zero; from may be null.
 template <class T>

@@ -16,11 +16,25 @@ using cells::Regs;
 std::int64_t least(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
 
 template <class T>
-void pack_panels(const PanelSource<T>& s, T* out) {
+std::int64_t most_chunks(std::int64_t width, std::int64_t gates) {
+  const std::int64_t per_group = kColumnTile / gates * Pack<T>::kLanes;
+  return (width + per_group - 1) / per_group;
+}
+
+/// Whole panel groups, so that a unit's sums are the same instructions in whichever chunk it is.
+template <class T>
+Range chunk_of(std::int64_t width, std::int64_t gates, std::int64_t chunk, std::int64_t chunks) {
+  const std::int64_t per_group = kColumnTile / gates * Pack<T>::kLanes, groups = most_chunks<T>(width, gates);
+  return {least(width, groups * chunk / chunks * per_group), least(width, groups * (chunk + 1) / chunks * per_group)};
+}
+
+template <class T>
+void pack_panels(const PanelSource<T>& s, Range units, T* out) {
   constexpr std::int64_t lanes = Pack<T>::kLanes;
-  const std::int64_t blocks = padded<T>(s.units) / lanes, per_group = kColumnTile / s.gates;
-  for (std::int64_t first = 0; first < blocks; first += per_group) {
-    const std::int64_t count = least(per_group, blocks - first);
+  const std::int64_t per_group = kColumnTile / s.gates, end = units.last / lanes;
+  out += units.first * s.gates * s.k_outer * s.k_padded;
+  for (std::int64_t first = units.first / lanes; first < end; first += per_group) {
+    const std::int64_t count = least(per_group, end - first);
     for (std::int64_t outer = 0; outer < s.k_outer; ++outer)
       for (std::int64_t k = 0; k < s.k_padded; ++k)
         for (std::int64_t block = first; block < first + count; ++block)
@@ -33,14 +47,14 @@ void pack_panels(const PanelSource<T>& s, T* out) {
   }
 }
 
-/// tail(row, unit, sums [G][lanes]) for every row and every pack of units.
+/// tail(row, unit, sums [G][lanes]) for every row and every pack of units in the range.
 template <class T, int G, class Tail>
 void for_each_block(const PanelProduct<T>& p, Tail&& tail) {
   constexpr std::int64_t lanes = Pack<T>::kLanes, per_group = kColumnTile / G;
   alignas(64) T sum[kRowTile * kColumnTile * lanes];
-  const std::int64_t blocks = p.columns / lanes;
-  for (std::int64_t first = 0; first < blocks; first += per_group) {
-    const std::int64_t count = least(per_group, blocks - first), packs = count * G;
+  const std::int64_t end = p.range.last / lanes;
+  for (std::int64_t first = p.range.first / lanes; first < end; first += per_group) {
+    const std::int64_t count = least(per_group, end - first), packs = count * G;
     const T* panel = p.panels + first * G * p.k * lanes;
     for (std::int64_t row = 0, rows = 0; row < p.rows; row += rows) {
       rows = next_rows(p.rows - row);
@@ -134,24 +148,28 @@ template <class Cell, class T>
 
 template <class Cell, class T>
 void step_forward(const StepForward<T>& p) {
-  const PanelProduct<T> first{p.rows, p.k, p.H, p.entering, p.R, p.panels};
+  const PanelProduct<T> product{p.rows, p.k, p.H, p.units, p.entering, p.R, p.panels};
   if constexpr (Cell::kTwoPhase) {
     for_each_block<T, Cell::kGates - 1>(
-        first, [&](std::int64_t row, std::int64_t unit, const T* sum) { enter_block<Cell>(p, row, unit, sum); });
-    const PanelProduct<T> second{p.rows, p.k, p.H, p.second, p.H, p.panels_last};
-    for_each_block<T, 1>(
-        second, [&](std::int64_t row, std::int64_t unit, const T* sum) { leave_block<Cell>(p, row, unit, sum); });
+        product, [&](std::int64_t row, std::int64_t unit, const T* sum) { enter_block<Cell>(p, row, unit, sum); });
   } else {
     for_each_block<T, Cell::kGates>(
-        first, [&](std::int64_t row, std::int64_t unit, const T* sum) { forward_block<Cell>(p, row, unit, sum); });
+        product, [&](std::int64_t row, std::int64_t unit, const T* sum) { forward_block<Cell>(p, row, unit, sum); });
   }
+}
+
+template <class Cell, class T>
+void step_forward_second(const StepForward<T>& p) {
+  const PanelProduct<T> product{p.rows, p.k, p.H, p.units, p.second, p.H, p.panels_last};
+  for_each_block<T, 1>(
+      product, [&](std::int64_t row, std::int64_t unit, const T* sum) { leave_block<Cell>(p, row, unit, sum); });
 }
 
 template <class Cell, class T>
 void step_backward(const StepBackward<T>& p) {
   constexpr int G = Cell::kGates, S = Cell::kStates, P = Cell::kUnitParameters;
   for (std::int64_t row = 0; row < p.rows; ++row)
-    for (std::int64_t unit = 0; unit < p.H; unit += Pack<T>::kLanes) {
+    for (std::int64_t unit = p.units.first; unit < p.units.last; unit += Pack<T>::kLanes) {
       const std::int64_t at = row * p.H + unit;
       Regs<Pack<T>, S> d_next;
       for (int s = 0; s < S; ++s) d_next[s] = Pack<T>::load(p.d_next[s] + at);
@@ -171,7 +189,7 @@ void step_backward(const StepBackward<T>& p) {
 template <class Cell, class T>
 void step_backward_second(const StepBackward<T>& p) {
   for (std::int64_t row = 0; row < p.rows; ++row)
-    for (std::int64_t unit = 0; unit < p.H; unit += Pack<T>::kLanes) {
+    for (std::int64_t unit = p.units.first; unit < p.units.last; unit += Pack<T>::kLanes) {
       const std::int64_t at = row * p.H + unit;
       const auto saved = load_packs<Cell::kSaved>(p.saved + row * Cell::kSaved * p.H + unit, p.H);
       const auto d = Cell::backward_enter(saved, Pack<T>::load(p.entering + at), Pack<T>::load(p.d_second + at));
@@ -193,11 +211,12 @@ void activate_backward(Activation activation, const T* y, T* d, std::int64_t cou
 }
 
 template <class T>
-void column_sums(const T* x, std::int64_t rows, std::int64_t columns, T* sums) {
-  for (std::int64_t j = 0; j < columns; ++j) sums[j] = 0;
-  for (std::int64_t i = 0; i < rows; ++i)
-    for (std::int64_t j = 0; j < columns; j += Pack<T>::kLanes)
-      (Pack<T>::load(sums + j) + Pack<T>::load(x + i * columns + j)).store(sums + j);
+void add_column_sums(const T* x, std::int64_t rows, std::int64_t stride, std::int64_t columns, T* sums) {
+  for (std::int64_t j = 0; j < columns; j += Pack<T>::kLanes) {
+    Pack<T> sum = Pack<T>::load(sums + j);
+    for (std::int64_t i = 0; i < rows; ++i) sum = sum + Pack<T>::load(x + i * stride + j);
+    sum.store(sums + j);
+  }
 }
 
 template <class T, class Cell>
@@ -205,13 +224,23 @@ constexpr void add_cell(RecurrentKernels<T>& table) {
   constexpr int kind = static_cast<int>(Cell::kKind);
   table.forward[kind] = step_forward<Cell, T>;
   table.backward[kind] = step_backward<Cell, T>;
-  if constexpr (Cell::kTwoPhase) table.backward_second[kind] = step_backward_second<Cell, T>;
+  if constexpr (Cell::kTwoPhase) {
+    table.forward_second[kind] = step_forward_second<Cell, T>;
+    table.backward_second[kind] = step_backward_second<Cell, T>;
+  }
 }
 
 template <class T, class... Cells>
 constexpr RecurrentKernels<T> make_table(cells::CellList<Cells...>) {
   static_assert(sizeof...(Cells) <= kMaxCells);
-  RecurrentKernels<T> table{pack_panels<T>, multiply<T>, activate<T>, activate_backward<T>, column_sums<T>, {}, {}, {}};
+  RecurrentKernels<T> table{};
+  table.most_chunks = most_chunks<T>;
+  table.chunk_of = chunk_of<T>;
+  table.pack_panels = pack_panels<T>;
+  table.multiply = multiply<T>;
+  table.activate = activate<T>;
+  table.activate_backward = activate_backward<T>;
+  table.add_column_sums = add_column_sums<T>;
   (add_cell<T, Cells>(table), ...);
   return table;
 }

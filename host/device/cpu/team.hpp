@@ -1,0 +1,62 @@
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+
+#include "device/cpu/spin.hpp"
+#include "device/implementation.hpp"
+
+namespace seqgpu::device::cpu {
+
+inline constexpr int kMostChunks = 16;
+
+/// A sequence of phases, each cut into the same chunks; a phase begins when every chunk of the one before has ended.
+/// The scan of a recurrent layer is one: a phase is the product and the gates of a step, a chunk is a range of units.
+///
+/// A thread that joins owns a chunk from then on, so that the chunk's weights stay in one core's cache, and no lock is
+/// taken between threads that each have their own. A chunk that nobody owns is worked off by whoever comes first: the
+/// caller alone finishes everything if no thread is free to join.
+class Team {
+ public:
+  explicit Team(int chunks) : count_(chunks) {}
+
+  /// Calls body(chunk, phase) for every chunk of every phase, on as many threads as are free. It must not throw.
+  template <class F>
+  void run(std::int64_t phases, Parallel& parallel, F&& body) {
+    parallel.for_each(count_, [&](std::int64_t member) { join(static_cast<int>(member), phases, body); });
+  }
+
+ private:
+  struct alignas(64) Chunk {
+    std::atomic<std::int64_t> begun{0}, ended{0};  // phases
+    std::atomic<bool> owned{false};
+  };
+
+  template <class F>
+  void join(int member, std::int64_t phases, F&& body) {
+    chunks_[member].owned.store(true, std::memory_order_relaxed);
+    // What others did before is done; the last of it may still be going on.
+    std::int64_t phase = std::max<std::int64_t>(0, chunks_[member].ended.load(std::memory_order_acquire) - 1);
+    for (; phase < phases; ++phase) {
+      work(member, phase, body);
+      for (int other = 0; other < count_; ++other)
+        if (!chunks_[other].owned.load(std::memory_order_relaxed)) work(other, phase, body);
+      for (int other = 0; other < count_; ++other)
+        for (Spin spin; chunks_[other].ended.load(std::memory_order_acquire) <= phase;) spin.pause();
+    }
+  }
+
+  template <class F>
+  void work(int index, std::int64_t phase, F&& body) {
+    Chunk& chunk = chunks_[index];
+    if (!chunk.begun.compare_exchange_strong(phase, phase + 1, std::memory_order_relaxed)) return;
+    body(index, phase);
+    chunk.ended.store(phase + 1, std::memory_order_release);
+  }
+
+  Chunk chunks_[kMostChunks];
+  int count_;
+};
+
+}  // namespace seqgpu::device::cpu
