@@ -70,5 +70,19 @@ TEST(Team, WaitsForNobodyWhoHasNotJoined) {
   }
 }
 
+// More threads than cores: most of them have no core when it is their turn.
+TEST(Team, GoesOnWithoutThoseWhoLostTheirCore) {
+  Ring alone(8);
+  for (std::int64_t phase = 0; phase < 3000; ++phase)
+    for (int chunk = 0; chunk < 8; ++chunk) alone(chunk, phase);
+  Ring ring(8);
+  support::ThreadedParallel parallel(8);
+  Team(8).run(3000, parallel, [&](int chunk, std::int64_t phase) {
+    if ((phase * 7 + chunk) % 400 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    ring(chunk, phase);
+  });
+  EXPECT_EQ(ring.cells, alone.cells);
+}
+
 }  // namespace
 }  // namespace seqgpu::device::cpu

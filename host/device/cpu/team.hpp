@@ -16,7 +16,8 @@ inline constexpr int kMostChunks = 16;
 ///
 /// A thread that joins owns a chunk from then on, so that the chunk's weights stay in one core's cache, and no lock is
 /// taken between threads that each have their own. A chunk that nobody owns is worked off by whoever comes first: the
-/// caller alone finishes everything if no thread is free to join.
+/// caller alone finishes everything if no thread is free to join. A thread that lost its core loses its chunk too,
+/// until it is back.
 class Team {
  public:
   explicit Team(int chunks) : count_(chunks) {}
@@ -33,17 +34,30 @@ class Team {
     std::atomic<bool> owned{false};
   };
 
+  static constexpr int kPatience = 300;  // pauses: some microseconds
+
   template <class F>
   void join(int member, std::int64_t phases, F&& body) {
-    chunks_[member].owned.store(true, std::memory_order_relaxed);
-    // What others did before is done; the last of it may still be going on.
-    std::int64_t phase = std::max<std::int64_t>(0, chunks_[member].ended.load(std::memory_order_acquire) - 1);
-    for (; phase < phases; ++phase) {
+    Chunk& own = chunks_[member];
+    for (std::int64_t phase = 0; phase < phases; ++phase) {
+      // What others did meanwhile is done; the last of it may still be going on.
+      phase = std::max(phase, own.ended.load(std::memory_order_acquire) - 1);
+      if (!own.owned.load(std::memory_order_relaxed)) own.owned.store(true, std::memory_order_relaxed);
       work(member, phase, body);
       for (int other = 0; other < count_; ++other)
         if (!chunks_[other].owned.load(std::memory_order_relaxed)) work(other, phase, body);
-      for (int other = 0; other < count_; ++other)
-        for (Spin spin; chunks_[other].ended.load(std::memory_order_acquire) <= phase;) spin.pause();
+      for (int other = 0; other < count_; ++other) wait_for(other, phase, body);
+    }
+  }
+
+  template <class F>
+  void wait_for(int index, std::int64_t phase, F&& body) {
+    Chunk& chunk = chunks_[index];
+    int pauses = 0;
+    for (Spin spin; chunk.ended.load(std::memory_order_acquire) <= phase; spin.pause()) {
+      if (++pauses < kPatience) continue;
+      chunk.owned.store(false, std::memory_order_relaxed);
+      work(index, phase, body);
     }
   }
 
