@@ -1,15 +1,19 @@
 // Matrix product, compiled once per instruction set.
 //   packed B   [column group][k][packs][lanes], zero past n
-//   tile       kRowBlock rows of A at most; A is packed on the stack where its rows are not contiguous
+//   tile       kRowBlock rows of A at most; A is copied to the stack where its rows are not contiguous: [k][kRowBlock]
 //   k          in blocks, added to C in order
+#include <cstring>
+
 #include "device/cpu/dispatch.hpp"
 #include "device/cpu/simd/product.hpp"
+#include "device/cpu/simd/transpose.hpp"
 
 namespace seqgpu::device::cpu::SEQGPU_SIMD {
 namespace {
 
 constexpr std::int64_t kDepth = 256;  // k block: a group's block of B is 64 KiB, within L2
 constexpr std::int64_t kRowBlock = 48;
+constexpr std::int64_t kAhead = 8;  // columns of A far apart in memory, which the processor does not foresee
 
 std::int64_t least(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
 
@@ -33,13 +37,15 @@ void pack_group(const Gemm<T>& g, std::int64_t group, T* packed) {
     }
     return;
   }
-  constexpr std::int64_t kStrip = 16;  // of k, so that both sides stay in L1
-  for (std::int64_t p0 = 0; p0 < g.k; p0 += kStrip) {
-    const std::int64_t p1 = least(p0 + kStrip, g.k);
-    for (std::int64_t j = 0; j < columns; ++j) {
-      const T* from = g.b + (first + j) * g.b_col;
-      for (std::int64_t p = p0; p < p1; ++p) out[p * columns + j] = j < valid ? from[p * g.b_row] : T(0);
-    }
+  constexpr std::int64_t lanes = Pack<T>::kLanes;
+  for (std::int64_t j = 0; j < columns; j += lanes) {
+    const T* from = g.b + (first + j) * g.b_col;
+    std::int64_t p = 0;
+    if (g.b_row == 1 && j + lanes <= valid)
+      for (; p + lanes <= g.k; p += lanes) transpose(from + p, g.b_col, out + p * columns + j, columns);
+    for (; p < g.k; ++p)
+      for (std::int64_t i = 0; i < lanes; ++i)
+        out[p * columns + j + i] = j + i < valid ? from[i * g.b_col + p * g.b_row] : T(0);
   }
 }
 
@@ -61,6 +67,24 @@ void write_row(const T* sum, T* c, const T* bias, std::int64_t valid, bool add) 
   }
 }
 
+/// A(row..row_end-1, p..p+depth-1) to [depth][kRowBlock].
+template <class T>
+void copy_columns(const Gemm<T>& g, std::int64_t row, std::int64_t row_end, std::int64_t p, std::int64_t depth,
+                  T* block) {
+  const std::int64_t rows = row_end - row;
+  for (std::int64_t q = 0; q < depth; ++q, block += kRowBlock) {
+    const T* from = g.a + row * g.a_row + (p + q) * g.a_col;
+    if (g.a_row == 1 && rows == kRowBlock) {
+      __builtin_prefetch(from + kAhead * g.a_col);
+      __builtin_prefetch(from + kAhead * g.a_col + 64 / sizeof(T));
+      __builtin_prefetch(from + kAhead * g.a_col + 128 / sizeof(T));
+      std::memcpy(block, from, kRowBlock * sizeof(T));
+    } else {
+      for (std::int64_t r = 0; r < rows; ++r) block[r] = from[r * g.a_row];
+    }
+  }
+}
+
 template <class T>
 void multiply_tile(const Gemm<T>& g, const T* packed, std::int64_t row, std::int64_t row_end, std::int64_t group,
                    std::int64_t group_end) {
@@ -71,12 +95,7 @@ void multiply_tile(const Gemm<T>& g, const T* packed, std::int64_t row, std::int
   std::int64_t p = 0;
   do {  // once even for k = 0: C = bias
     const std::int64_t depth = least(kDepth, g.k - p);
-    for (std::int64_t i = row, rows = 0; pack_a && i < row_end; i += rows) {
-      rows = next_rows(row_end - i);
-      T* out = a_block + (i - row) * depth;
-      for (std::int64_t q = 0; q < depth; ++q)
-        for (std::int64_t r = 0; r < rows; ++r) *out++ = g.a[(i + r) * g.a_row + (p + q) * g.a_col];
-    }
+    if (pack_a) copy_columns(g, row, row_end, p, depth, a_block);
     for (std::int64_t j = group; j < group_end; ++j) {
       const std::int64_t packs = packs_of_group<T>(g.n, j), first = j * kColumnTile * lanes;
       const std::int64_t valid = least(packs * lanes, g.n - first);
@@ -85,7 +104,7 @@ void multiply_tile(const Gemm<T>& g, const T* packed, std::int64_t row, std::int
         rows = next_rows(row_end - i);
         const auto run = kProducts<T>.by_size[packs - 1][rows - 1];
         if (pack_a)
-          run(a_block + (i - row) * depth, 1, rows, panel, depth, sum);
+          run(a_block + (i - row), 1, kRowBlock, panel, depth, sum);
         else
           run(g.a + i * g.a_row + p, g.a_row, 1, panel, depth, sum);
         for (std::int64_t r = 0; r < rows; ++r)

@@ -6,6 +6,7 @@
 
 #include "device/cpu/dispatch.hpp"
 #include "device/cpu/simd/product.hpp"
+#include "device/cpu/simd/transpose.hpp"
 #include "kernels/cells/all_cells.hpp"
 
 namespace seqgpu::device::cpu::SEQGPU_SIMD {
@@ -28,22 +29,34 @@ Range chunk_of(std::int64_t width, std::int64_t gates, std::int64_t chunk, std::
   return {least(width, groups * chunk / chunks * per_group), least(width, groups * (chunk + 1) / chunks * per_group)};
 }
 
+/// out[k*stride + lane] for one gate of one pack of units.
+template <class T>
+void pack_block(const PanelSource<T>& s, const T* from, std::int64_t first, T* out, std::int64_t stride) {
+  constexpr std::int64_t lanes = Pack<T>::kLanes;
+  const std::int64_t valid = least(lanes, s.units - first);
+  from += first * s.unit_stride;
+  std::int64_t k = 0;
+  if (valid == lanes && s.unit_stride == 1)
+    for (; k < s.k; ++k) Pack<T>::load(from + k * s.k_stride).store(out + k * stride);
+  if (valid == lanes && s.k_stride == 1)
+    for (; k + lanes <= s.k; k += lanes) transpose(from + k, s.unit_stride, out + k * stride, stride);
+  for (; k < s.k_padded; ++k)
+    for (std::int64_t i = 0; i < lanes; ++i)
+      out[k * stride + i] = i < valid && k < s.k ? from[i * s.unit_stride + k * s.k_stride] : T(0);
+}
+
 template <class T>
 void pack_panels(const PanelSource<T>& s, Range units, T* out) {
   constexpr std::int64_t lanes = Pack<T>::kLanes;
   const std::int64_t per_group = kColumnTile / s.gates, end = units.last / lanes;
   out += units.first * s.gates * s.k_outer * s.k_padded;
   for (std::int64_t first = units.first / lanes; first < end; first += per_group) {
-    const std::int64_t count = least(per_group, end - first);
-    for (std::int64_t outer = 0; outer < s.k_outer; ++outer)
-      for (std::int64_t k = 0; k < s.k_padded; ++k)
-        for (std::int64_t block = first; block < first + count; ++block)
-          for (std::int64_t gate = 0; gate < s.gates; ++gate, out += lanes) {
-            const T* from = s.data + gate * s.gate_stride + outer * s.k_outer_stride + k * s.k_stride;
-            const std::int64_t valid = k < s.k ? least(lanes, s.units - block * lanes) : 0;
-            for (std::int64_t i = 0; i < lanes; ++i)
-              out[i] = i < valid ? from[(block * lanes + i) * s.unit_stride] : T(0);
-          }
+    const std::int64_t count = least(per_group, end - first), stride = count * s.gates * lanes;
+    for (std::int64_t outer = 0; outer < s.k_outer; ++outer, out += s.k_padded * stride)
+      for (std::int64_t block = 0; block < count; ++block)
+        for (std::int64_t gate = 0; gate < s.gates; ++gate)
+          pack_block(s, s.data + gate * s.gate_stride + outer * s.k_outer_stride, (first + block) * lanes,
+                     out + (block * s.gates + gate) * lanes, stride);
   }
 }
 
