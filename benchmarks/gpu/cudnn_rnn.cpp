@@ -177,7 +177,7 @@ void run(int argc, char** argv) {
   Arguments arguments(argc, argv, {{"--workloads", ""}, {"--records", ""}, {"--budget", "1e9"}});
   const Budget budget(arguments.number("--budget"));
   Records records(arguments["--records"]);
-  const std::vector<Workload> workloads = read_workloads(arguments["--workloads"]);
+  const std::vector<Workload> workloads = read_workloads(arguments["--workloads"], "gpu");
   records.write(
       Json{{"kind", "contestant"}, {"contestant", kContestant}, {"version", std::to_string(cudnnGetVersion())}});
   Contest contest(workloads, records, budget);

@@ -9,8 +9,8 @@
 #include <memory>
 #include <sstream>
 
+#include "benchmarks/support/steered_backend.hpp"
 #include "seqgpu/seqgpu.hpp"
-#include "steered_backend.hpp"
 #include "support.hpp"
 
 namespace {
@@ -264,7 +264,7 @@ void run(int argc, char** argv) {
   std::vector<std::string> strategies = split(arguments["--strategies"]);
   if (inner->kind() == DeviceKind::cpu) strategies = {"", kChoice};  // it has one way only
   Contest contest(std::make_shared<SteeredBackend>(inner), strategies, records, budget);
-  for (const Workload& w : read_workloads(arguments["--workloads"])) contest.run(w);
+  for (const Workload& w : read_workloads(arguments["--workloads"], "gpu")) contest.run(w);
 }
 
 }  // namespace

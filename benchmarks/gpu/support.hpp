@@ -5,38 +5,15 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
-// What the programs of benchmarks/gpu share: the list of workloads, records as lines of JSON, repeats and budgets.
+#include "benchmarks/support/workload.hpp"
+
+// What the programs of benchmarks/gpu share: records as lines of JSON, repeats and budgets.
 namespace seqgpu::benchmark {
-
-using Json = nlohmann::ordered_json;
-
-/// One layer: x [T, N, I], H units a direction.
-struct Workload {
-  std::string cell;  // lstm, gru
-  int T = 0, N = 0, I = 0, H = 0, directions = 1;
-
-  /// "lstm_T256_N8_H512", "lstm_T256_N8_H512_bi"
-  std::string name() const {
-    return cell + "_T" + std::to_string(T) + "_N" + std::to_string(N) + "_H" + std::to_string(H) +
-           (directions == 2 ? "_bi" : "");
-  }
-};
-
-inline std::vector<Workload> read_workloads(const std::string& path) {
-  std::ifstream file(path);
-  if (!file) throw std::runtime_error("cannot read " + path);
-  std::vector<Workload> workloads;
-  for (const Json& row : Json::parse(file)) {
-    workloads.push_back({row.at("cell"), row.at("T"), row.at("N"), row.at("I"), row.at("H"), row.at("directions")});
-  }
-  return workloads;
-}
 
 /// Appends one line a record and flushes it: what was measured before a crash or a time-out stays.
 class Records {

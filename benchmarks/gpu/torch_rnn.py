@@ -8,16 +8,17 @@ Usage: torch_rnn.py --workloads FILE --records FILE [--budget SECONDS] [--device
 import argparse
 import contextlib
 import json
+import os
 import statistics
+import sys
 import time
 
 import torch
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+import workloads  # noqa: E402
+
 PRECISIONS = {"bf16": torch.bfloat16, "f16": torch.float16, "f32": torch.float32, "tf32": torch.float32}
-
-
-def workload_name(w):
-    return f"{w['cell']}_T{w['T']}_N{w['N']}_H{w['H']}" + ("_bi" if w["directions"] == 2 else "")
 
 
 def repeats_for(seconds):
@@ -109,8 +110,6 @@ def main():
     device = torch.device(arguments.device)
     clock = Clock(device)
 
-    with open(arguments.workloads, encoding="utf-8") as file:
-        workloads = json.load(file)
     with open(arguments.records, "a", encoding="utf-8", buffering=1) as records:
 
         def write(**record):
@@ -118,14 +117,14 @@ def main():
 
         version = f"{torch.__version__}, cuDNN {torch.backends.cudnn.version()}"
         write(kind="contestant", contestant="pytorch", version=version)
-        for w in workloads:
+        for w in workloads.read(arguments.workloads, "gpu"):
             for precision, dtype in PRECISIONS.items():
                 torch.backends.cudnn.allow_tf32 = precision != "f32"
                 torch.backends.cuda.matmul.allow_tf32 = precision != "f32"
                 for step in ("forward", "train"):
                     for how in ("eager", "graph") if clock.cuda else ("eager",):
                         about = {
-                            "contestant": "pytorch", "workload": workload_name(w), "cell": w["cell"], "T": w["T"],
+                            "contestant": "pytorch", "workload": workloads.name_of(w), "cell": w["cell"], "T": w["T"],
                             "N": w["N"], "H": w["H"], "directions": w["directions"], "pass": step,
                             "precision": precision, "variant": how,
                         }  # fmt: skip

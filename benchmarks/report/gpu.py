@@ -1,41 +1,11 @@
-"""Records of scripts/gpu_check (lines of JSON) to one report.json and one report.md. Standard library only.
+"""The report's half on scripts/gpu_check: its parts, tests and micro-measurements, and ours against theirs on a GPU."""
 
-Usage: report.py OUT [RECORDS...]    without RECORDS, every *.jsonl in the folder OUT
-"""
-
-import glob
 import json
-import math
-import os
-import sys
+
+from records import geometric_mean, latest, number, of_kind, table
 
 # Ours in this precision against theirs in these: cuDNN's best 16-bit type counts, whichever it is.
 CUDNN_PEERS = {"bf16": ("bf16", "f16"), "f32": ("f32",), "tf32": ("tf32", "f32")}
-
-
-def read_records(paths):
-    records, broken = [], 0
-    for path in paths:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            for line in file:
-                try:
-                    record = json.loads(line)
-                    records.append(record if isinstance(record, dict) else {})
-                except ValueError:  # a program was killed while it wrote
-                    broken += bool(line.strip())
-    return records, broken
-
-
-def of_kind(records, kind):
-    return [r for r in records if r.get("kind") == kind]
-
-
-def latest(records, keys):
-    """The last record of each key, in the order of the first: a part that was run again replaces what it said."""
-    found = {}
-    for record in records:
-        found[tuple(record.get(k) for k in keys)] = record
-    return list(found.values())
 
 
 def per_step(record):
@@ -91,10 +61,6 @@ def compare(times, choices):
     return rows
 
 
-def geometric_mean(values):
-    return math.exp(sum(map(math.log, values)) / len(values))
-
-
 def summarize(rows):
     """Ratios of the shapes that the design speaks of, and of all."""
     small = ("LSTM, one direction, H <= 512, N <= 64", lambda r: r["cell"] == "lstm" and r["directions"] == 1 and
@@ -142,11 +108,16 @@ def misjudged(times, choices):
 
 
 def build(records, broken):
+    for r in of_kind(records, "micro"):
+        r["parameters_key"] = json.dumps(r.get("parameters", {}), sort_keys=True)
     times = latest(of_kind(records, "time"), ("contestant", "workload", "pass", "precision", "variant"))
     choices = latest(of_kind(records, "choice"), ("workload", "precision"))
     rows = compare(times, choices)
     machines = of_kind(records, "machine")
     left_out = latest(of_kind(records, "left out"), ("contestant", "workload", "pass", "precision", "variant"))
+    micro = latest(of_kind(records, "micro"), ("id", "name", "parameters_key"))
+    for r in micro:
+        del r["parameters_key"]
     return {
         "machine": machines[-1] if machines else {},
         "device": (of_kind(records, "device") or [{}])[-1],
@@ -155,7 +126,7 @@ def build(records, broken):
         "clocks": of_kind(records, "clocks"),
         "suites": latest(of_kind(records, "suite"), ("suite",)),
         "sanitizers": latest(of_kind(records, "sanitizer"), ("tool",)),
-        "micro": latest(of_kind(records, "micro"), ("id", "name", "parameters_key")),
+        "micro": micro,
         "summary": summarize(rows),
         "comparison": rows,
         "choices": choices,
@@ -167,17 +138,6 @@ def build(records, broken):
 
 
 # Markdown
-
-
-def table(head, rows):
-    if not rows:
-        return ["(nothing)", ""]
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return lines + ["| " + " | ".join(str(c).replace("|", "/") for c in row) + " |" for row in rows] + [""]
-
-
-def number(value, digits=2):
-    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def timed(peer, with_type=False):
@@ -279,26 +239,17 @@ def left_out_markdown(report):
     return lines
 
 
-def main():
-    if len(sys.argv) < 2:
-        sys.exit("usage: report.py OUT [RECORDS...]")
-    out = sys.argv[1]
-    paths = sys.argv[2:] or sorted(glob.glob(os.path.join(out, "*.jsonl")))
-    if not paths:
-        sys.exit(f"report.py: no records in {out}")
-    records, broken = read_records(paths)
-    for r in of_kind(records, "micro"):
-        r["parameters_key"] = json.dumps(r.get("parameters", {}), sort_keys=True)
-    report = build(records, broken)
-    for r in report["micro"]:
-        r.pop("parameters_key", None)
-    with open(os.path.join(out, "report.json"), "w", encoding="utf-8") as file:
-        json.dump(report, file, indent=1)
-        file.write("\n")
-    with open(os.path.join(out, "report.md"), "w", encoding="utf-8") as file:
-        file.write(markdown(report))
-    print(os.path.join(out, "report.md"))
-
-
-if __name__ == "__main__":
-    main()
+def charts(report):
+    """For report.html: one chart for each row of the comparison that has a peer; the worst ratio first."""
+    found = []
+    for r in report["comparison"]:
+        peers = (("seqgpu", "ours"), ("cudnn", "cudnn"), ("pytorch", "pytorch_eager"), ("pytorch", "pytorch_graph"))
+        shown = [(who, f"{who} {r[key]['variant']}", r[key]["us_per_step"]) for who, key in peers if r[key]]
+        ratios = [r["ratio_" + key] for _, key in peers[1:] if r["ratio_" + key]]
+        worst = min(ratios, default=None)
+        found.append((worst is None, worst or 0, {
+            "title": f"{r['workload']} {r['pass']}, {r['precision']}", "unit": "us/step", "bars": shown,
+            "note": "" if worst is None else f"the best of the others takes {worst:.2f} times our time",
+            "lost": worst is not None and worst < 1,
+        }))  # fmt: skip
+    return [c for _, _, c in sorted(found, key=lambda f: f[:2])]

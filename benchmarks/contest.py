@@ -1,0 +1,419 @@
+"""The contest on the CPU: every contestant does every workload, A B A B, and agrees with us before it is timed.
+
+Each contestant is a process of its own that lives as long as the contest (support/contestant.hpp has the requests), so
+that no library disturbs another; it may run on exactly as many cores as it has threads. Writes lines of JSON; the
+report is made by `report`. Standard library only. Started by scripts/bench; docs/benchmarks.md describes it.
+"""
+
+import argparse
+import datetime
+import json
+import math
+import os
+import re
+import select
+import shlex
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import workloads
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+OURS = "seqgpu"
+LIMIT = "limit"
+# Largest |theirs - ours| / |ours| (Frobenius) of any output or gradient. Single precision summed in another order over
+# up to 1000 steps: what was seen is below 2e-5; a wrong gate, bias or direction is off by 1e-2 and more.
+BOUND = 1e-4
+REPEAT_SECONDS = 0.02  # short workloads run several times a repeat
+ANSWER_SECONDS = 600  # a contestant that is silent for so long is stopped
+
+
+class Stopped(Exception):
+    """A contestant that crashed or hung."""
+
+
+class Contestant:
+    """A child process that answers each line of JSON with one."""
+
+    def __init__(self, name, command, cores, environment=None):
+        self.name = name
+        self.command = command
+        self.variants = [""]
+        self.buffer = b""
+        everything = {**os.environ, "OMP_NUM_THREADS": str(len(cores)), **(environment or {})}
+        self.process = subprocess.Popen(
+            command + ["--threads", str(len(cores))], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=everything,
+            preexec_fn=(lambda: os.sched_setaffinity(0, cores)) if hasattr(os, "sched_setaffinity") else None,
+        )  # fmt: skip
+        self.hello = self.read(60)
+
+    def read(self, patience):
+        deadline = time.monotonic() + patience
+        while b"\n" not in self.buffer:
+            ready, _, _ = select.select([self.process.stdout], [], [], max(0, deadline - time.monotonic()))
+            piece = os.read(self.process.stdout.fileno(), 1 << 20) if ready else None
+            if not piece:
+                silent = piece is None
+                self.stop()
+                code = self.process.returncode
+                raise Stopped(f"silent for {patience} s" if silent else f"ended with code {code}")
+            self.buffer += piece
+        line, _, self.buffer = self.buffer.partition(b"\n")
+        return json.loads(line)
+
+    def ask(self, what, **more):
+        if self.process.poll() is not None:
+            raise Stopped("is not running any more")
+        try:
+            self.process.stdin.write((json.dumps({"do": what, **more}) + "\n").encode())
+            self.process.stdin.flush()
+        except OSError as error:
+            raise Stopped(f"does not listen: {error}") from error
+        return self.read(ANSWER_SECONDS)
+
+    def stop(self):
+        self.process.stdin.close()
+        try:
+            self.process.wait(timeout=2)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Records:
+    def __init__(self, path):
+        self.file = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115
+
+    def write(self, **record):
+        self.file.write(json.dumps(record) + "\n")
+
+
+def about(row, threads):
+    keys = ("kind", "group", "cell", "model", "T", "N", "I", "H", "C", "U", "layers", "directions", "ragged", "variant",
+            "over", "scale")  # fmt: skip
+    found = {("row_kind" if k == "kind" else k): row[k] for k in keys if k in row and k != "variant"}
+    return {"workload": workloads.name_of(row), "pass": row["pass"], "threads": threads, **found,
+            "option": row.get("variant", "")}  # fmt: skip
+
+
+def quartiles(values):
+    if len(values) < 2:
+        return values[0], values[0]
+    q = statistics.quantiles(values, n=4, method="inclusive")
+    return q[0], q[2]
+
+
+class Entry:
+    """One contestant's way of doing one workload."""
+
+    def __init__(self, contestant, variant):
+        self.contestant = contestant
+        self.variant = variant
+        self.error = None
+        self.iterations = 1
+        self.repeats = []
+        self.samples = []
+        self.more = {}
+
+    def time(self):
+        reply = self.contestant.ask("time", iterations=self.iterations, variant=self.variant)
+        if "seconds" not in reply:
+            raise Refused("failed", reply.get("failed", str(reply)))
+        seconds = reply.pop("seconds")
+        self.more = reply
+        return seconds
+
+    def repeat(self, keep_samples):
+        seconds = self.time()
+        self.repeats.append(sum(seconds) / len(seconds))
+        if keep_samples:
+            self.samples += seconds
+
+    def record(self):
+        q1, q3 = quartiles(self.repeats)
+        record = {
+            "contestant": self.contestant.name, "variant": self.variant, "median": statistics.median(self.repeats),
+            "min": min(self.repeats), "q1": q1, "q3": q3, "repeats": len(self.repeats), "iterations": self.iterations,
+            "seconds": self.repeats, "error": self.error, **self.more,
+        }  # fmt: skip
+        if self.samples:
+            ordered = sorted(self.samples)
+            record["samples"] = len(ordered)
+            record["sample_median"] = statistics.median(ordered)
+            record["sample_p999"] = ordered[min(len(ordered) - 1, math.ceil(0.999 * len(ordered)) - 1)]
+        return record
+
+
+class Refused(Exception):
+    def __init__(self, status, why):
+        super().__init__(why)
+        self.status = status
+
+
+class Contest:
+    def __init__(self, arguments, records, threads, contestants):
+        self.arguments = arguments
+        self.records = records
+        self.threads = threads
+        self.contestants = contestants
+        self.failures = 0
+
+    def leave_out(self, row, contestant, variant, status, why):
+        if status not in ("unsupported", "absent"):
+            self.failures += 1
+            print(f"  {contestant.name} {variant}: {status}: {why}", flush=True)
+        self.records.write(kind="left out", contestant=contestant.name, variant=variant, status=status, why=why,
+                           **about(row, self.threads))  # fmt: skip
+
+    def prepare(self, row, contestant):
+        reply = contestant.ask("prepare", row=row)
+        if "unsupported" in reply:
+            raise Refused("unsupported", reply["unsupported"])
+        if "failed" in reply:
+            raise Refused("failed", reply["failed"])
+        return [Entry(contestant, v) for v in reply.get("variants", [""])]
+
+    def check(self, entry, path):
+        """Ours are written, theirs are held against them."""
+        if entry.contestant.name == OURS:
+            reply = entry.contestant.ask("results", file=path)
+            if "failed" in reply:
+                raise Refused("failed", reply["failed"])
+            return
+        reply = entry.contestant.ask("check", file=path, variant=entry.variant)
+        if "failed" in reply:
+            raise Refused("failed", reply["failed"])
+        entry.error = reply["error"]
+        if not (entry.error is not None and entry.error <= BOUND):
+            raise Refused("disagrees", f"{reply['worst']} is off by {entry.error} of its norm, more than {BOUND}")
+
+    def warm_up(self, entry):
+        """Twice, and finds how many runs a repeat takes."""
+        entry.time()
+        each = max(min(entry.time()), 1e-7)
+        entry.iterations = max(1, min(2000, math.ceil(REPEAT_SECONDS / each)))
+        return each * entry.iterations
+
+    def guarded(self, row, contestant, variant, body):
+        """What body returns, or None where the contestant is left out."""
+        try:
+            return body()
+        except Refused as why:
+            self.leave_out(row, contestant, variant, why.status, str(why))
+        except Stopped as why:
+            self.leave_out(row, contestant, variant, "stopped", str(why))
+            self.contestants = [c for c in self.contestants if c is not contestant]
+        return None
+
+    def limit(self, row):
+        for contestant in [c for c in self.contestants if c.name == LIMIT]:
+            reply = self.guarded(row, contestant, "", lambda c=contestant: c.ask("limit", row=row))
+            if reply and "seconds" in reply:
+                self.records.write(kind="limit", **about(row, self.threads), **reply)
+            elif reply:
+                status = "unsupported" if "unsupported" in reply else "failed"
+                self.leave_out(row, contestant, "", status, reply.get(status, str(reply)))
+
+    def run(self, row):
+        self.limit(row)
+        entries = []
+        with tempfile.TemporaryDirectory(dir=self.arguments.scratch) as folder:
+            path = os.path.join(folder, "ours")
+            for contestant in [c for c in self.contestants if c.name != LIMIT]:  # ours first
+                found = self.guarded(row, contestant, "", lambda c=contestant: self.prepare(row, c)) or []
+                if contestant.name == OURS and not found:
+                    return None  # nothing to compare with
+                for entry in found:
+                    checked = lambda e=entry: (row.get("variant") == "dropout" or self.check(e, path), True)  # noqa: E731
+                    if self.guarded(row, contestant, entry.variant, checked):
+                        entries.append(entry)
+        times = {}
+        for entry in list(entries):
+            times[entry] = self.guarded(row, entry.contestant, entry.variant, lambda e=entry: self.warm_up(e))
+            if times[entry] is None:
+                entries.remove(entry)
+        entries = self.rounds(row, entries, sum(times[e] for e in entries))
+        for entry in entries:
+            reply = self.guarded(row, entry.contestant, entry.variant, lambda e=entry: e.contestant.ask("memory"))
+            self.records.write(kind="timing", **about(row, self.threads), **entry.record(),
+                               peak_bytes=(reply or {}).get("peak_bytes", -1))  # fmt: skip
+        for contestant in list(self.contestants):
+            if contestant.name != LIMIT:
+                self.guarded(row, contestant, "", lambda c=contestant: c.ask("release"))
+        return entries
+
+    def rounds(self, row, entries, seconds):
+        """Repeats in turn, whoever began last time beginning last, within the row's share of time."""
+        count = int(self.arguments.seconds / max(seconds, 1e-9))
+        count = max(self.arguments.least, min(self.arguments.repeats, count))
+        keep = row.get("kind") == "stream"
+        for r in range(count):
+            turn = r % max(1, len(entries))
+            for entry in entries[turn:] + entries[:turn]:
+                time.sleep(0.003)  # threads of the one before go to sleep
+                if self.guarded(row, entry.contestant, entry.variant, lambda e=entry: (e.repeat(keep), True)) is None:
+                    entries = [e for e in entries if e.contestant is not entry.contestant]
+        return [e for e in entries if e.repeats]
+
+
+# The machine
+
+
+def cpu_model():
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            fields = dict(line.split(":", 1) for line in file if ":" in line)
+    except OSError:
+        return "unknown", ""
+    fields = {k.strip(): v.strip() for k, v in fields.items()}
+    flags = fields.get("flags", fields.get("Features", "")).split()
+    known = [f for f in ("avx512f", "avx512_bf16", "amx_bf16", "avx2", "fma", "asimd", "sve") if f in flags]
+    more = f" (family {fields['cpu family']}, model {fields['model']})" if "cpu family" in fields else ""
+    return fields.get("model name", "unknown") + more, " ".join(known)
+
+
+def git(*words):
+    try:
+        return subprocess.run(["git", "-C", HERE, *words], capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def load():
+    try:
+        return round(os.getloadavg()[0], 2)
+    except OSError:
+        return None
+
+
+def available_cores():
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+
+
+# Who takes part
+
+
+def programs(arguments):
+    """name -> command, or the reason why it is not there."""
+    folder = os.path.join(arguments.build, "bin", "benchmarks", "cpu")
+    found = {}
+    for name in (OURS, LIMIT, "naive", "onednn"):
+        path = os.path.join(folder, name)
+        found[name] = [path] if os.access(path, os.X_OK) else f"{path} is not built"
+    python = shutil.which(arguments.python)
+    if python is None:
+        found["pytorch"] = f"no {arguments.python}"
+    elif subprocess.run([python, "-c", "import torch, numpy"], capture_output=True, check=False).returncode != 0:
+        found["pytorch"] = f"{python} has no torch, or no numpy"
+    else:
+        found["pytorch"] = [python, os.path.join(HERE, "cpu", "torch_cpu.py")]
+    for text in arguments.contestant:
+        name, _, command = text.partition("=")
+        found[name] = shlex.split(command)
+    return {k: v for k, v in found.items() if not arguments.only or k in arguments.only}
+
+
+def start(arguments, records, cores):
+    contestants = []
+    for name, command in programs(arguments).items():
+        why = command
+        if isinstance(command, list):
+            try:
+                contestants.append(Contestant(name, command, cores))
+                records.write(kind="contestant", contestant=name, threads=len(cores),
+                              version=contestants[-1].hello.get("version", ""))  # fmt: skip
+                continue
+            except (OSError, Stopped) as error:
+                why = str(error)
+        print(f"left out: {name}: {why}", flush=True)
+        records.write(kind="absent", contestant=name, why=why, threads=len(cores))
+    return contestants
+
+
+def chosen_rows(arguments):
+    rows = list(workloads.with_passes(workloads.read(arguments.workloads, "cpu")))
+    if arguments.quick:
+        rows = [r for r in rows if r.get("quick")]
+    pattern = re.compile(arguments.rows)
+    return [r for r in rows if pattern.search(f"{r['group']}/{workloads.name_of(r)}/{r['pass']}")]
+
+
+def parsed(words):
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__.split("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="a few rows, fewer repeats: a minute or two")
+    parser.add_argument("--rows", default="", metavar="REGEX", help="of group/workload/pass, e.g. layers/lstm.*train")
+    parser.add_argument("--threads", default="2,1", help="thread counts, one contest each")
+    parser.add_argument("--repeats", type=int, default=21, help="at most so many of each")
+    parser.add_argument("--least", type=int, default=5, help="and at least so many")
+    parser.add_argument("--seconds", type=float, default=8.0, help="for the repeats of a row, within these bounds")
+    parser.add_argument("--only", default="", help="contestants, comma separated")
+    parser.add_argument("--contestant", action="append", default=[], metavar="NAME=COMMAND", help="another one")
+    parser.add_argument("--workloads", default=workloads.PATH)
+    parser.add_argument("--build", default=os.path.join(HERE, "..", "build", "cpu-release"))
+    parser.add_argument("--python", default="python3", help="the one that has PyTorch")
+    parser.add_argument("--out", default=os.path.join(HERE, "..", "build", "bench"), help="folder of the results")
+    parser.add_argument("--scratch", default=None, help="where results lie that are compared; the system's own choice")
+    parser.add_argument("--list", action="store_true", help="names the rows and does nothing")
+    arguments = parser.parse_args(words)
+    arguments.only = [name for name in arguments.only.split(",") if name]
+    arguments.threads = [int(n) for n in str(arguments.threads).split(",")]
+    if arguments.quick:
+        arguments.repeats, arguments.seconds = min(arguments.repeats, 9), min(arguments.seconds, 2.0)
+    return arguments
+
+
+def run(arguments, command):
+    rows = chosen_rows(arguments)
+    if arguments.list:
+        for row in rows:
+            print(f"{row['group']}/{workloads.name_of(row)}/{row['pass']}")
+        return 0
+    if not rows:
+        print(f"bench: no row matches {arguments.rows}", file=sys.stderr)
+        return 2
+    cores = available_cores()
+    os.makedirs(arguments.out, exist_ok=True)
+    path = os.path.join(arguments.out, "records.jsonl")
+    with open(path, "w", encoding="utf-8"):
+        pass
+    records = Records(path)
+    model, instructions = cpu_model()
+    when = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%MZ")
+    records.write(kind="contest", cpu=model, instructions=instructions, cores=len(cores), when=when, command=command,
+                  commit=git("rev-parse", "--short", "HEAD"), tree="changed" if git("status", "--porcelain") else "",
+                  bound=BOUND, load_before=load())  # fmt: skip
+    failures = 0
+    for threads in arguments.threads:
+        if threads > len(cores):
+            print(f"left out: {threads} threads: there are {len(cores)} cores", flush=True)
+            continue
+        contestants = start(arguments, records, cores[:threads])
+        if not any(c.name == OURS for c in contestants):
+            print("bench: our own contestant does not run; build it: cmake --build build/cpu-release --target contestants",
+                  file=sys.stderr)  # fmt: skip
+            return 2
+        contest = Contest(arguments, records, threads, contestants)
+        for i, row in enumerate(rows):
+            entries = contest.run(row)
+            line = ", ".join(f"{e.contestant.name}{' ' if e.variant else ''}{e.variant} {1e3 * statistics.median(e.repeats):.4g}"
+                             for e in entries or [])  # fmt: skip
+            print(f"[{threads} thread{'s' * (threads > 1)}, {i + 1}/{len(rows)}] {workloads.name_of(row)}/{row['pass']}: {line} ms",
+                  flush=True)  # fmt: skip
+        for contestant in contestants:
+            contestant.stop()
+        failures += contest.failures
+    records.write(kind="contest ended", load_after=load(), failures=failures)
+    return 1 if failures else 0
+
+
+def main():
+    command = "scripts/bench " + shlex.join(sys.argv[1:])
+    sys.exit(run(parsed(sys.argv[1:]), command.strip()))
+
+
+if __name__ == "__main__":
+    main()

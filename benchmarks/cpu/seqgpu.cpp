@@ -1,0 +1,45 @@
+// Our own contestant on the CPU. Usage: seqgpu --threads N, then requests on stdin (support/contestant.hpp).
+#include "seqgpu_parts.hpp"
+
+namespace seqgpu::benchmark {
+
+HostTensor random_tensor(const std::string& name, const Shape& shape, float scale) {
+  return HostTensor::of(shape, random_values(name, static_cast<std::size_t>(shape.elements()), scale));
+}
+
+void fill_parameters(Parameters& parameters, const std::function<float(const std::string&)>& scale) {
+  for (const std::string& name : parameters.names()) {
+    const Shape shape = parameters.get(name).shape;
+    parameters.set(name, random_tensor(name, shape, scale(name)));
+  }
+}
+
+Results gradients_of(const Trainer& trainer, const Parameters& parameters) {
+  Results results;
+  for (const std::string& name : parameters.names()) {
+    const HostTensor gradient = trainer.gradient(name);
+    const auto values = gradient.view<float>();
+    results.emplace_back("gradient of " + name, std::vector<float>(values.begin(), values.end()));
+  }
+  return results;
+}
+
+namespace {
+
+std::unique_ptr<Prepared> prepare(const Bench& bench, const Json& row) {
+  const std::string kind = row.value("kind", "layer");
+  if (kind == "layer") return prepare_layer(bench, row);
+  throw Unsupported("no such kind of workload: " + kind);
+}
+
+}  // namespace
+}  // namespace seqgpu::benchmark
+
+int main(int argc, char** argv) {
+  using namespace seqgpu::benchmark;
+  return run_contestant(argc, argv, [](int threads) {
+    const auto backend = std::make_shared<SteeredBackend>(seqgpu::cpu_device(threads).share());
+    const Bench bench{backend, seqgpu::Device(backend)};
+    return serve("seqgpu", backend->name(), [bench](const Json& row) { return prepare(bench, row); });
+  });
+}

@@ -1,0 +1,121 @@
+// Recurrent layers through the public API.
+//   forward   a Session
+//   train     a Trainer: forward, sum(y), the gradients of weights, biases and x, their norm, and the SGD update at
+//   rate
+//             0. x is a parameter, so that it has a gradient, as in the other contestants, which have no loss, norm and
+//             update to do.
+// Timed is the program, without what a session copies before and after. wall_seconds has the whole call.
+#include <cmath>
+
+#include "seqgpu_parts.hpp"
+
+namespace seqgpu::benchmark {
+namespace {
+
+CellKind cell_of(const Workload& w) {
+  if (w.cell == "lstm") return CellKind::lstm;
+  if (w.cell == "gru") return CellKind::gru;
+  if (w.cell == "elman") return CellKind::elman;
+  throw Unsupported("no such cell: " + w.cell);
+}
+
+nn::RecurrentLayerOptions options_of(const Workload& w) {
+  nn::RecurrentLayerOptions o{.cell = cell_of(w), .input = w.I, .hidden = w.H, .layers = w.layers};
+  o.bidirectional = w.directions == 2;
+  if (w.variant == "peephole") {
+    o.peephole = true;
+  } else if (w.variant == "projection") {
+    o.projection = w.H / 2;
+  } else if (w.variant == "feedback") {  // Jordan: what recurs is an output, act(P h + b)
+    o.projection = w.H;
+    o.projection_bias = true;
+    o.options.projection_activation = Activation::tanh;
+  } else if (w.variant == "dropout") {
+    o.options.recurrent_dropout = 0.25f;
+  } else if (!w.variant.empty()) {
+    throw Unsupported("no such variant: " + w.variant);
+  }
+  return o;
+}
+
+class Layer final : public Prepared {
+ public:
+  Layer(const Bench& bench, const Workload& w)
+      : bench_(bench), w_(w), parameters_(bench.device, 1), rnn_(parameters_, "rnn", options_of(w)) {
+    const Shape shape{w.T, w.N, w.I};
+    if (w.training) {
+      parameters_.add("x", shape, {});
+    } else {
+      batch_["x"] = random_tensor("x", shape);
+    }
+    if (w.ragged) batch_["lengths"] = HostTensor::of(Shape{w.N}, w.lengths());
+    const float scale = 1.f / std::sqrt(static_cast<float>(w.H));
+    fill_parameters(parameters_, [scale](const std::string& name) { return name == "x" ? 1.f : scale; });
+    if (w.training) {
+      trainer_ = std::make_unique<Trainer>(bench.device, parameters_, Sgd{.rate = 0.f},
+                                           [this](Graph& g) { return reduce_all(y(g), Reduction::sum); });
+    } else {
+      session_ = std::make_unique<Session>(bench.device, parameters_, [this](Graph& g) { g.output("y", y(g)); });
+    }
+  }
+
+  /// y, or all gradients of sum(y * dy) with a random dy.
+  Results results() override {
+    if (!w_.training) {
+      const HostTensor out = session_->run(batch_).at("y");
+      const auto values = out.view<float>();
+      return {{"y", {values.begin(), values.end()}}};
+    }
+    Batch batch = batch_;
+    batch["dy"] = random_tensor("dy", Shape{w_.T, w_.N, width()});
+    Trainer check(bench_.device, parameters_, Sgd{.rate = 0.f}, [this](Graph& g) {
+      return reduce_all(mul(y(g), g.input("dy", DType::f32, {"T", "N", "R"})), Reduction::sum);
+    });
+    check.step(batch);
+    return gradients_of(check, parameters_);
+  }
+
+  double run() override {
+    wall_seconds_ = seconds_of([&] {
+      if (trainer_) {
+        trainer_->step(batch_);
+      } else {
+        session_->run(batch_);
+      }
+    });
+    return bench_.backend->last_seconds();
+  }
+
+  Json about() const override {
+    Json about{{"wall_seconds", wall_seconds_}, {"strategy", bench_.backend->last_strategy()}};
+    if (trainer_) about["planned_bytes"] = trainer_->predicted_peak_bytes(batch_);
+    return about;
+  }
+
+ private:
+  Value y(Graph& g) const {
+    const Value lengths = w_.ragged ? g.input("lengths", DType::i32, {"N"}) : Value{};
+    return rnn_(w_.training ? parameters_.use(g, "x") : g.input("x", DType::f32, {"T", "N", "I"}), lengths);
+  }
+  std::int64_t width() const {
+    const std::int64_t recurring = w_.variant == "projection" ? w_.H / 2 : w_.H;
+    return recurring * w_.directions;
+  }
+
+  Bench bench_;
+  Workload w_;
+  Parameters parameters_;
+  nn::Recurrent rnn_;
+  Batch batch_;
+  std::unique_ptr<Trainer> trainer_;
+  std::unique_ptr<Session> session_;
+  double wall_seconds_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Prepared> prepare_layer(const Bench& bench, const Json& row) {
+  return std::make_unique<Layer>(bench, read_workload(row));
+}
+
+}  // namespace seqgpu::benchmark

@@ -1,0 +1,47 @@
+"""Records of scripts/gpu_check and of scripts/bench (lines of JSON) to report.json, report.md and report.html.
+
+Usage: python3 benchmarks/report OUT [RECORDS...]    without RECORDS, every *.jsonl in the folder OUT
+"""
+
+import glob
+import json
+import os
+import sys
+
+import bars
+import contest
+import gpu
+from records import of_kind, read_records
+
+
+def main():
+    if len(sys.argv) < 2:
+        sys.exit("usage: python3 benchmarks/report OUT [RECORDS...]")
+    out = sys.argv[1]
+    paths = sys.argv[2:] or sorted(glob.glob(os.path.join(out, "*.jsonl")))
+    if not paths:
+        sys.exit(f"report: no records in {out}")
+    records, broken = read_records(paths)
+    report, pages, charts = {"broken_lines": broken}, [], []
+    on_cpu = bool(of_kind(records, "contest"))
+    if on_cpu:
+        report["contest"] = contest.build(records)
+        pages.append(contest.markdown(report["contest"]))
+        charts += contest.charts(report["contest"])
+    if not on_cpu or of_kind(records, "time"):
+        report.update(gpu.build(records, broken))
+        pages.append(gpu.markdown(report))
+        charts += gpu.charts(report)
+    written = {
+        "report.json": json.dumps(report, indent=1) + "\n",
+        "report.md": "\n".join(pages),
+        "report.html": bars.page(pages[0].split("\n", 1)[0].lstrip("# "), charts),
+    }
+    for name, text in written.items():
+        with open(os.path.join(out, name), "w", encoding="utf-8") as file:
+            file.write(text)
+    print(os.path.join(out, "report.md"))
+
+
+if __name__ == "__main__":
+    main()
