@@ -1,6 +1,6 @@
 // CTC loss and gradient by logits, forward and backward in one run on the CPU, on the shapes of PyTorch's side in
 // ctc_torch.py. Prints per shape: T N C U, median and least milliseconds, the summed loss. scripts/bench_ctc runs both.
-// Usage: ctc THREADS
+// Usage: ctc THREADS [T N C U]
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -89,6 +89,10 @@ void time_shape(const std::shared_ptr<device::Backend>& backend, const CtcShape&
 
 int main(int argc, char** argv) {
   const auto backend = device::make_cpu_backend(argc > 1 ? std::atoi(argv[1]) : 2);
+  if (argc == 6) {
+    time_shape(backend, {std::atoll(argv[2]), std::atoll(argv[3]), std::atoll(argv[4]), std::atoll(argv[5])});
+    return 0;
+  }
   for (const CtcShape& shape :
        {CtcShape{150, 16, 30, 20}, {500, 32, 50, 80}, {1000, 16, 5000, 100}, {200, 64, 30, 30}}) {
     time_shape(backend, shape);

@@ -6,8 +6,9 @@
 // The inner loops of CTC, one table per instruction set; see dispatch.hpp.
 //
 // State s of a frame is the number m * 2^k: no range to run out of, and no logarithm in the recursion. Blanks (states
-// 2i) and labels (states 2i+1) are apart, so that a neighbour is one element further. A row holds four arrays of
-// `width` elements, each behind a guard that is never reached: m of blanks, m of labels, k of blanks, k of labels.
+// 2i) and labels (states 2i+1) are apart, so that a neighbour is one element further. A row, a frame's states, holds
+// four arrays of `width` elements: m of blanks, m of labels, k of blanks, k of labels. Only packs with states that lie
+// on some path are written; beside them a pack of zeros.
 namespace seqgpu::device::cpu {
 
 template <class T>
@@ -17,14 +18,15 @@ inline constexpr std::int64_t kCtcDead = -(std::int64_t{1} << 30);  // exponent 
 inline constexpr std::int64_t kCtcLive = -(std::int64_t{1} << 29);  // exponents below are taken for 0
 /// Frames between two calls of normalise(): a mantissa grows at most 4.7 times a frame.
 inline constexpr std::int64_t kCtcNormalise = 16;
+/// Elements behind an array that are read in whole packs.
+template <class T>
+inline constexpr std::int64_t kCtcGuard = 64 / static_cast<std::int64_t>(sizeof(T));
 
 /// Where the parts of a row are, in elements.
-template <class T>
 struct CtcRow {
-  static constexpr std::int64_t kGuard = 64 / static_cast<std::int64_t>(sizeof(T));
-  std::int64_t width = 0;  // labels + 1, padded to a multiple of kGuard
+  std::int64_t width = 0;  // labels + 1, padded to whole packs
 
-  std::int64_t part(int i) const { return kGuard + i * (width + kGuard); }
+  std::int64_t part(int i) const { return i * width; }
   std::int64_t blank_m() const { return part(0); }
   std::int64_t label_m() const { return part(1); }
   std::int64_t blank_k() const { return part(2); }
@@ -32,42 +34,79 @@ struct CtcRow {
   std::int64_t elements() const { return part(4); }
 };
 
-/// What one frame emits: label by label, and the blank. The largest has exponent 0.
+/// One sequence.
+template <class T>
+struct CtcSource {
+  const T* x = nullptr;     // its frame 0
+  std::int64_t stride = 0;  // elements of x from a frame to the next
+  std::int64_t frames = 0, C = 0, U = 0;
+  CtcRow row;
+  const std::int32_t* classes = nullptr;   // [width]: of label i; from U on the blank
+  const CtcExponent<T>* places = nullptr;  // [width]: of the classes, as places() left them
+  const CtcExponent<T>* skip = nullptr;    // [width + kCtcGuard]: 0, or kCtcDead where label i equals label i - 1
+  bool log_probs = false;
+  bool read = false;                     // the statistics below are there already
+  T *largest = nullptr, *sum = nullptr;  // [frames]: exp(x - largest) sums to `sum`; may be absent
+  std::int64_t statistic = 1;            // elements of them from a frame to the next
+};
+
+/// What one frame emits, label by label, and the blank: p(class) = m * 2^k * e^scale.
 template <class T>
 struct CtcEmission {
   T* m = nullptr;               // [width]
   CtcExponent<T>* k = nullptr;  // [width]
   T blank_m = 0;
   CtcExponent<T> blank_k = 0;
-  double scale = 0;  // exp(x) = m * 2^k * e^scale
+  T largest = 0, sum = 0;  // as in CtcSource
 };
 
-/// One frame's product of alpha and beta; afterwards the posteriors.
+/// What a walk over frames has taken out of its numbers.
+struct CtcTaken {
+  std::int64_t power = 0;  // of two
+  double scale = 0;        // ln
+};
+
+/// A block of frames [begin, end), `begin` a multiple of kCtcNormalise, and what is kept of it.
 template <class T>
-struct CtcPosterior {
-  T* blank = nullptr;                 // [width]
-  T* label = nullptr;                 // [width]
-  CtcExponent<T>* blank_k = nullptr;  // [width]
-  CtcExponent<T>* label_k = nullptr;  // [width]
+struct CtcBlock {
+  std::int64_t begin = 0, end = 0;
+  CtcEmission<T>* emissions = nullptr;  // [end - begin]
+  T* alphas = nullptr;                  // [end - begin + 1] rows; the first is alpha before `begin`
+  std::int64_t* powers = nullptr;       // [end - begin + 1], taken from each
+};
+
+/// What the way back writes, each the sequence's own frame 0 or absent.
+template <class T>
+struct CtcOutputs {
+  T* gradient = nullptr;    // frames as far apart as x's, which it may be
+  T scale = 0;              // factor of the gradient
+  T* posteriors = nullptr;  // by class, frames as far apart as x's; zeros before
+  T* alignment = nullptr;   // by state; zeros before
+  std::int64_t alignment_stride = 0;
+  T *blank = nullptr, *label = nullptr;  // [width], scratch
 };
 
 template <class T>
 struct CtcKernels {
   /// largest = max x and sum = sum exp(x - largest); sum is NaN where x has a NaN or +infinity, or is all -infinity.
   void (*softmax_sums)(const T* x, std::int64_t count, T* largest, T* sum);
-  /// y = scale * exp(x - largest)
-  void (*softmax)(const T* x, std::int64_t count, T largest, T scale, T* y);
-  /// e's numbers from x [labels + 1], of which the last is the blank's; 0 from there to `width`.
-  void (*emissions)(const T* x, std::int64_t labels, std::int64_t width, CtcEmission<T>* e);
-  /// alpha at t from alpha at t - 1. @param skip  [width + 1]: 0, or kCtcDead where label i equals label i - 1
-  void (*alpha)(CtcRow<T> row, const CtcExponent<T>* skip, const CtcEmission<T>& e, const T* from, T* to);
-  /// beta at t, times what t emits, from the same at t + 1; with `p`, posteriors at t, which sum to 1.
-  /// @return the sum of the blanks' posteriors
-  T(*beta)
-  (CtcRow<T> row, const CtcExponent<T>* skip, const CtcEmission<T>& e, const T* from, T* to, const T* alpha,
-   const CtcPosterior<T>* p);
-  /// Mantissas into [1, 2) and the largest exponent to 0. @return what that took away from the exponents
-  std::int64_t (*normalise)(CtcRow<T> row, T* values);
+  /// Where reading finds each class among the packs of a frame.
+  void (*places)(std::int64_t C, const std::int32_t* classes, std::int64_t count, CtcExponent<T>* places);
+  /// Mantissas into [1, 2) and the largest exponent to 0, for alpha or beta at t.
+  /// @return what that took away from the exponents
+  std::int64_t (*normalise)(const CtcSource<T>& s, std::int64_t t, T* values);
+  /// Alpha over a block: from the row in two[0] to the row in two[0], which is exchanged with two[1].
+  void (*alpha)(const CtcSource<T>& s, std::int64_t begin, std::int64_t end, const CtcEmission<T>& scratch, T* two[2],
+                CtcTaken* taken);
+  /// The same, normalised before, keeping all of it. @param gradient  null or frame 0, where exp(x - largest) is left
+  /// for beta() if rows are short
+  void (*alpha_again)(const CtcSource<T>& s, const CtcBlock<T>& block, std::int64_t power, T* gradient);
+  /// Emissions of a block alone.
+  void (*emissions)(const CtcSource<T>& s, const CtcBlock<T>& block);
+  /// Beta times what its frame emits over a block backwards, in two[0]; with outputs, from alpha_again()'s block.
+  /// @param exponent  of p(target | x) in the numbers of the recursion
+  void (*beta)(const CtcSource<T>& s, const CtcBlock<T>& block, T* two[2], std::int64_t* power, std::int64_t exponent,
+               const CtcOutputs<T>* outputs);
 };
 
 }  // namespace seqgpu::device::cpu

@@ -11,8 +11,8 @@
 // Sizes and places of what CTC keeps on the CPU. All are functions of the shape, never of lengths or labels.
 namespace seqgpu::device::cpu {
 
-/// Frames between two checkpoints of alpha; a block's alphas are computed again on the way back.
-inline constexpr std::int64_t kCtcBlock = 32;
+/// Frames between two checkpoints of alpha, whose block is computed again on the way back; a multiple of kCtcNormalise.
+inline std::int64_t ctc_block(const op::CtcDesc& d) { return d.T <= 256 ? 16 : 32; }
 
 /// One sequence of the batch.
 struct CtcSequence {
@@ -22,129 +22,158 @@ struct CtcSequence {
   std::int64_t before = 0;  // labels of the sequences before it
 };
 
+inline std::int64_t ctc_blocks(const op::CtcDesc& d) { return (d.T + ctc_block(d) - 1) / ctc_block(d); }
+
 /// Pieces that one sequence's way back is cut into: a small batch must feed several threads.
 inline std::int64_t ctc_pieces(const op::CtcDesc& d) {
-  const std::int64_t blocks = (d.T + kCtcBlock - 1) / kCtcBlock;
-  return d.N < 8 ? std::clamp<std::int64_t>(blocks, 1, 8) : 1;
+  return d.N < 8 ? std::clamp<std::int64_t>(ctc_blocks(d) / 4, 1, 8) : 1;
 }
 
 inline std::int64_t ctc_labels(const op::CtcDesc& d) { return d.concatenated ? d.L : d.N * d.L; }
 
-/// What forward leaves for backward. Posteriors of one sequence: [frames, classes], classes its distinct ones, the
-/// blank's first.
+/// What forward leaves of one sequence.
 template <class T>
-struct CtcReserve {
-  T* largest = nullptr;              // [T, N] of each frame's logits
-  T* sum = nullptr;                  // [T, N] of exp(x - largest)
-  std::int32_t* classes = nullptr;   // U + 1 a sequence
-  std::int32_t* distinct = nullptr;  // [N] of which are used; 0: the gradient is 0
-  T* posteriors = nullptr;           // [T, U + 1] a sequence; absent where nothing is trained
+struct CtcKept {
+  enum class Gradient : std::int32_t { zero, finite, nan };
+  Gradient* gradient = nullptr;      // [1]
+  std::int64_t* exponent = nullptr;  // [1] of p(target | x) in the recursion's numbers
+  T* checkpoints = nullptr;          // [blocks] rows: alpha before each block
+  std::int64_t* powers = nullptr;    // [blocks] taken from them
+  T* boundaries = nullptr;           // [pieces] rows: beta after each piece
+  std::int64_t* taken = nullptr;     // [pieces] from them
 
-  static CtcReserve take(Carver& carver, const op::CtcDesc& d, bool with_posteriors) {
-    const std::int64_t columns = ctc_labels(d) + d.N;
-    CtcReserve r;
-    r.largest = carver.take<T>(d.T * d.N);
-    r.sum = carver.take<T>(d.T * d.N);
-    r.classes = carver.take<std::int32_t>(columns);
-    r.distinct = carver.take<std::int32_t>(d.N);
-    r.posteriors = carver.take<T>(with_posteriors ? d.T * columns : 0);
-    return r;
+  static CtcKept take(Carver& carver, const op::CtcDesc& d, std::int64_t U) {
+    CtcKept k;
+    const CtcRow row{padded<T>(U + 1)};
+    const std::int64_t pieces = ctc_pieces(d) > 1 ? ctc_pieces(d) : 0;
+    k.checkpoints = carver.take<T>(ctc_blocks(d) * row.elements());
+    k.boundaries = carver.take<T>(pieces * row.elements());
+    k.exponent = carver.take<std::int64_t>(1 + ctc_blocks(d) + pieces + 1);
+    k.powers = k.exponent ? k.exponent + 1 : nullptr;
+    k.taken = k.exponent ? k.powers + ctc_blocks(d) : nullptr;
+    k.gradient = reinterpret_cast<Gradient*>(k.exponent ? k.taken + pieces : nullptr);
+    return k;
   }
 };
 
 /// One piece's memory while it walks a block.
 template <class T>
 struct CtcScratch {
-  T* alphas = nullptr;                  // [kCtcBlock + 1] rows
-  T* betas[2] = {};                     // a row each
-  CtcEmission<T>* emissions = nullptr;  // [kCtcBlock]
-  CtcPosterior<T> posterior;
-  double* by_class = nullptr;  // [width]
+  CtcBlock<T> block;
+  T* betas[2] = {};  // a row each
+  T *blank = nullptr, *label = nullptr;
 
-  static CtcScratch take(Carver& carver, CtcRow<T> row) {
-    using K = CtcExponent<T>;
+  static CtcScratch take(Carver& carver, const op::CtcDesc& d, CtcRow row) {
     CtcScratch s;
-    s.alphas = carver.take<T>((kCtcBlock + 1) * row.elements());
+    const std::int64_t frames = std::min(ctc_block(d), d.T);
+    s.block.alphas = carver.take<T>((frames + 1) * row.elements());
     for (T*& beta : s.betas) beta = carver.take<T>(row.elements());
-    s.emissions = carver.take<CtcEmission<T>>(kCtcBlock);
-    for (std::int64_t i = 0; i < kCtcBlock; ++i) {
-      T* m = carver.take<T>(row.width);
-      K* k = carver.take<K>(row.width);
-      if (s.emissions) s.emissions[i] = {m, k};
+    s.block.powers = carver.take<std::int64_t>(frames + 1);
+    s.block.emissions = carver.take<CtcEmission<T>>(frames);
+    T* m = carver.take<T>(frames * row.width);
+    auto* k = carver.take<CtcExponent<T>>(frames * row.width);
+    for (std::int64_t i = 0; i < (m ? frames : 0); ++i) {
+      s.block.emissions[i] = CtcEmission<T>{};
+      s.block.emissions[i].m = m + i * row.width;
+      s.block.emissions[i].k = k + i * row.width;
     }
-    s.posterior = {carver.take<T>(row.width), carver.take<T>(row.width), carver.take<K>(row.width),
-                   carver.take<K>(row.width)};
-    s.by_class = carver.take<double>(row.width);
+    s.blank = carver.take<T>(row.width);
+    s.label = carver.take<T>(row.width);
     return s;
   }
 };
 
-/// One sequence's memory.
+/// One sequence's memory, forward and backward alike.
 template <class T>
 struct CtcTables {
-  CtcRow<T> row;
-  T* emitted = nullptr;            // [T, U + 1] columns of x: label by label, then the blank's
-  CtcExponent<T>* skip = nullptr;  // [width + kGuard]
-  std::int32_t* slot = nullptr;    // [U] each label among the distinct classes
-  T* checkpoints = nullptr;        // [blocks] rows: alpha before each block
-  T* boundaries = nullptr;         // [pieces] rows: beta after each piece
-  std::byte* scratch = nullptr;    // [pieces] CtcScratch
-  std::size_t scratch_bytes = 0;   // of one
+  CtcRow row;
+  std::int32_t* classes = nullptr;   // [width]
+  CtcExponent<T>* places = nullptr;  // [width]
+  CtcExponent<T>* skip = nullptr;    // [width + kCtcGuard]
+  std::byte* scratch = nullptr;      // [pieces] CtcScratch
+  std::size_t scratch_bytes = 0;     // of one
 
   static CtcTables take(Carver& carver, const op::CtcDesc& d, std::int64_t U) {
     CtcTables t;
-    const std::int64_t pieces = ctc_pieces(d);
     t.row.width = padded<T>(U + 1);
-    t.emitted = carver.take<T>(d.T * (U + 1) + t.row.width);  // read in whole packs
-    t.skip = carver.take<CtcExponent<T>>(t.row.width + CtcRow<T>::kGuard);
-    t.slot = carver.take<std::int32_t>(U);
-    t.checkpoints = carver.take<T>((d.T + kCtcBlock - 1) / kCtcBlock * t.row.elements());
-    t.boundaries = carver.take<T>(pieces > 1 ? pieces * t.row.elements() : 0);
+    t.classes = carver.take<std::int32_t>(t.row.width);
+    t.places = carver.take<CtcExponent<T>>(t.row.width);
+    t.skip = carver.take<CtcExponent<T>>(t.row.width + kCtcGuard<T>);
     Carver one;
-    CtcScratch<T>::take(one, t.row);
+    CtcScratch<T>::take(one, d, t.row);
     t.scratch_bytes = one.used;
-    t.scratch = carver.take<std::byte>(pieces * static_cast<std::int64_t>(t.scratch_bytes));
+    t.scratch = carver.take<std::byte>(ctc_pieces(d) * static_cast<std::int64_t>(t.scratch_bytes));
     return t;
   }
-  CtcScratch<T> piece(std::int64_t i) const {
+  CtcScratch<T> piece(const op::CtcDesc& d, std::int64_t i) const {
     Carver carver{scratch + static_cast<std::size_t>(i) * scratch_bytes};
-    return CtcScratch<T>::take(carver, row);
+    return CtcScratch<T>::take(carver, d, row);
   }
 };
 
-/// Forward's workspace: the sequences, their -ln p, then each one's tables; at inference what would be the reserve.
-template <class T>
-std::size_t ctc_workspace_bytes(const op::CtcDesc& d) {
-  Carver carver;
-  carver.take<CtcSequence>(d.N);
-  carver.take<CtcTables<T>>(d.N);
-  carver.take<double>(d.N);
-  if (!d.training) CtcReserve<T>::take(carver, d, false);
+/// Bytes of `Part` for all sequences together, each taken with its own U.
+template <class Part>
+std::size_t ctc_bytes(const op::CtcDesc& d) {
   const auto bytes = [&](std::int64_t U) {
     Carver one;
-    CtcTables<T>::take(one, d, U);
+    Part::take(one, d, U);
     return static_cast<std::int64_t>(one.used);
   };
-  if (!d.concatenated) return carver.used + static_cast<std::size_t>(d.N * bytes(d.L));
-  // Tables grow by whole packs: a sequence has at most one that is not full, and the labels fill the others.
-  constexpr std::int64_t pack = CtcRow<T>::kGuard;
+  if (!d.concatenated) return static_cast<std::size_t>(d.N * bytes(d.L));
+  // They grow by whole packs: a sequence has at most one that is not full, and the labels fill the others.
+  const std::int64_t pack = 64 / static_cast<std::int64_t>(size_of(d.dtype));
   const std::int64_t one = bytes(pack - 1), more = bytes(2 * pack - 1) - one + 64;
-  return carver.used + static_cast<std::size_t>(d.N * one + d.L / pack * more);
+  return static_cast<std::size_t>(d.N * one + d.L / pack * more);
 }
+
+/// What forward leaves for backward, or keeps to itself at inference.
+template <class T>
+struct CtcReserve {
+  T* largest = nullptr;  // [T, N] of each frame's logits
+  T* sum = nullptr;      // [T, N] of exp(x - largest)
+  Carver rest;           // CtcKept, sequence by sequence
+
+  static CtcReserve take(Carver& carver, const op::CtcDesc& d) {
+    CtcReserve r;
+    r.largest = carver.take<T>(d.T * d.N);
+    r.sum = carver.take<T>(d.T * d.N);
+    r.rest.base = carver.take<std::byte>(static_cast<std::int64_t>(ctc_bytes<CtcKept<T>>(d)));
+    return r;
+  }
+};
 
 template <class T>
 std::size_t ctc_reserve_bytes(const op::CtcDesc& d) {
   Carver carver;
-  CtcReserve<T>::take(carver, d, true);
+  CtcReserve<T>::take(carver, d);
   return carver.used;
 }
 
-/// Backward's: the sequences, and what each one's gradient is multiplied with.
-inline std::size_t ctc_backward_workspace_bytes(const op::CtcDesc& d) {
+/// A batch as both passes see it.
+template <class T>
+struct CtcBatch {
+  CtcSequence* sequences = nullptr;  // [N]
+  CtcTables<T>* tables = nullptr;    // [N]
+  CtcKept<T>* kept = nullptr;        // [N]
+  double* numbers = nullptr;         // [N] forward: -ln p; backward: factors of the gradient
+
+  static CtcBatch take(Carver& carver, const op::CtcDesc& d) {
+    CtcBatch b;
+    b.sequences = carver.take<CtcSequence>(d.N);
+    b.tables = carver.take<CtcTables<T>>(d.N);
+    b.kept = carver.take<CtcKept<T>>(d.N);
+    b.numbers = carver.take<double>(d.N);
+    return b;
+  }
+};
+
+/// @param with_reserve  forward at inference
+template <class T>
+std::size_t ctc_workspace_bytes(const op::CtcDesc& d, bool with_reserve) {
   Carver carver;
-  carver.take<CtcSequence>(d.N);
-  carver.take<double>(d.N);
-  return carver.used;
+  CtcBatch<T>::take(carver, d);
+  if (with_reserve) CtcReserve<T>::take(carver, d);
+  return carver.used + ctc_bytes<CtcTables<T>>(d);
 }
 
 /// Checks lengths and labels. @param sequences  [d.N], filled

@@ -39,14 +39,16 @@ std::size_t norm_sums(const op::AnyDesc& any, const Limits&) {
 
 std::size_t ctc_workspace(const op::AnyDesc& any, const Limits&) {
   const auto& d = std::get<op::CtcForwardDesc>(any);
-  return d.dtype == DType::f64 ? ctc_workspace_bytes<double>(d) : ctc_workspace_bytes<float>(d);
+  return d.dtype == DType::f64 ? ctc_workspace_bytes<double>(d, !d.training)
+                               : ctc_workspace_bytes<float>(d, !d.training);
 }
 std::size_t ctc_reserve(const op::AnyDesc& any, const Limits&) {
   const auto& d = std::get<op::CtcForwardDesc>(any);
   return d.dtype == DType::f64 ? ctc_reserve_bytes<double>(d) : ctc_reserve_bytes<float>(d);
 }
-std::size_t ctc_scales(const op::AnyDesc& any, const Limits&) {
-  return ctc_backward_workspace_bytes(std::get<op::CtcBackwardDesc>(any));
+std::size_t ctc_backward_workspace(const op::AnyDesc& any, const Limits&) {
+  const auto& d = std::get<op::CtcBackwardDesc>(any);
+  return d.dtype == DType::f64 ? ctc_workspace_bytes<double>(d, false) : ctc_workspace_bytes<float>(d, false);
 }
 
 OpTable make_table() {
@@ -96,7 +98,7 @@ OpTable make_table() {
                                                }});
   t.of<op::CtcForwardDesc>().push_back(
       {"mantissa and exponent", nullptr, ctc_workspace, ctc_reserve, launch<op::CtcForwardDesc>});
-  add<op::CtcBackwardDesc>(t, "rows", ctc_scales);
+  add<op::CtcBackwardDesc>(t, "mantissa and exponent", ctc_backward_workspace);
   return t;
 }
 
