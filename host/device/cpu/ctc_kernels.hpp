@@ -57,6 +57,7 @@ struct CtcEmission {
   CtcExponent<T>* k = nullptr;  // [width]
   T blank_m = 0;
   CtcExponent<T> blank_k = 0;
+  double scale = 0;
   T largest = 0, sum = 0;  // as in CtcSource
 };
 
@@ -95,14 +96,13 @@ struct CtcKernels {
   /// Mantissas into [1, 2) and the largest exponent to 0, for alpha or beta at t.
   /// @return what that took away from the exponents
   std::int64_t (*normalise)(const CtcSource<T>& s, std::int64_t t, T* values);
+  /// Emissions of a block. @param gradient  null or frame 0, where exp(x - largest) is left for beta() if rows are
+  /// short
+  void (*read)(const CtcSource<T>& s, const CtcBlock<T>& block, T* gradient);
   /// Alpha over a block: from the row in two[0] to the row in two[0], which is exchanged with two[1].
-  void (*alpha)(const CtcSource<T>& s, std::int64_t begin, std::int64_t end, const CtcEmission<T>& scratch, T* two[2],
-                CtcTaken* taken);
-  /// The same, normalised before, keeping all of it. @param gradient  null or frame 0, where exp(x - largest) is left
-  /// for beta() if rows are short
-  void (*alpha_again)(const CtcSource<T>& s, const CtcBlock<T>& block, std::int64_t power, T* gradient);
-  /// Emissions of a block alone.
-  void (*emissions)(const CtcSource<T>& s, const CtcBlock<T>& block);
+  void (*alpha)(const CtcSource<T>& s, const CtcBlock<T>& block, T* two[2], CtcTaken* taken);
+  /// The same from block.alphas, keeping every row. @param power  taken from the first
+  void (*alpha_again)(const CtcSource<T>& s, const CtcBlock<T>& block, std::int64_t power);
   /// Beta times what its frame emits over a block backwards, in two[0]; with outputs, from alpha_again()'s block.
   /// @param exponent  of p(target | x) in the numbers of the recursion
   void (*beta)(const CtcSource<T>& s, const CtcBlock<T>& block, T* two[2], std::int64_t* power, std::int64_t exponent,

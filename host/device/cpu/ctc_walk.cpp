@@ -92,7 +92,7 @@ template <class T>
 double CtcWalk<T>::forward(std::int64_t n) const {
   const CtcSource<T> s = source(n, reads_first(), true);
   const CtcKept<T>& kept = batch_.kept[n];
-  const CtcScratch<T> scratch = batch_.tables[n].piece(desc_, 0);
+  CtcScratch<T> scratch = batch_.tables[n].piece(desc_, 0);
   T* two[2] = {scratch.betas[0], scratch.betas[1]};
   CtcTaken taken;
   clear(s.row, two[0], 0);
@@ -101,7 +101,10 @@ double CtcWalk<T>::forward(std::int64_t n) const {
     taken.power += kernels_.normalise(s, begin - 1, two[0]);
     std::copy_n(two[0], s.row.elements(), kept.checkpoints + block * s.row.elements());
     kept.powers[block] = taken.power;
-    kernels_.alpha(s, begin, std::min(s.frames, begin + block_), scratch.block.emissions[0], two, &taken);
+    scratch.block.begin = begin;
+    scratch.block.end = std::min(s.frames, begin + block_);
+    kernels_.read(s, scratch.block, nullptr);
+    kernels_.alpha(s, scratch.block, two, &taken);
   }
   taken.power += kernels_.normalise(s, s.frames - 1, two[0]);
   // A path ends in the last blank or the last label.
@@ -141,7 +144,7 @@ void CtcWalk<T>::boundaries(std::int64_t n) const {
     }
     scratch.block.begin = block * block_;
     scratch.block.end = std::min(s.frames, scratch.block.begin + block_);
-    kernels_.emissions(s, scratch.block);
+    kernels_.read(s, scratch.block, nullptr);
     kernels_.beta(s, scratch.block, scratch.betas, &power, 0, nullptr);
   }
 }
@@ -166,7 +169,8 @@ void CtcWalk<T>::back(std::int64_t n, std::int64_t piece, CtcOutputs<T> outputs)
     scratch.block.begin = block * block_;
     scratch.block.end = std::min(s.frames, scratch.block.begin + block_);
     std::copy_n(kept.checkpoints + block * s.row.elements(), s.row.elements(), scratch.block.alphas);
-    kernels_.alpha_again(s, scratch.block, kept.powers[block], outputs.gradient);
+    kernels_.read(s, scratch.block, outputs.gradient);
+    kernels_.alpha_again(s, scratch.block, kept.powers[block]);
     kernels_.beta(s, scratch.block, scratch.betas, &power, *kept.exponent, &outputs);
   }
 }

@@ -86,10 +86,33 @@ void places(std::int64_t C, const std::int32_t* classes, std::int64_t count, Ctc
   }
 }
 
-/// Writes label emissions [begin, end), whose numbers f(i) gives by pack; behind the last label is 0.
+/// Whole packs around the blanks and labels that a path can be in at some frame.
+struct Range {
+  std::int64_t begin = 0, end = 0;
+};
+
+/// By frame t, t + 1 states can have been entered; from it, as many as frames are left. Outside the sequence: all.
+template <class T>
+Range range_of(const CtcSource<T>& s, std::int64_t t) {
+  constexpr std::int64_t lanes = Pack<T>::kLanes;
+  if (t < 0 || t >= s.frames) return {0, s.row.width};
+  const std::int64_t first = s.U - s.frames + t, last = t < s.U ? t : s.U;
+  return {first > 0 ? first / lanes * lanes : 0, (last / lanes + 1) * lanes};
+}
+
+/// Short frames lie far apart, and the processor does not guess where the next one is.
+template <class T>
+void fetch(const CtcSource<T>& s, std::int64_t t) {
+  if (short_packs<T>(s.C) == 0) return;
+  const char* x = reinterpret_cast<const char*>(s.x + t * s.stride);
+  for (std::int64_t i = 0; i < s.C * static_cast<std::int64_t>(sizeof(T)) + 63; i += 64) __builtin_prefetch(x + i);
+}
+constexpr std::int64_t kAhead = 8;  // frames
+
+/// Writes the emissions of the labels in a range, whose numbers f(i) gives by pack; behind the last label is 0.
 template <class T, class F>
-void put_labels(const CtcSource<T>& s, std::int64_t begin, std::int64_t end, CtcEmission<T>& e, F&& f) {
-  for (std::int64_t i = begin; i < end; i += Pack<T>::kLanes) {
+void put_labels(const CtcSource<T>& s, Range range, CtcEmission<T>& e, F&& f) {
+  for (std::int64_t i = range.begin; i < range.end; i += Pack<T>::kLanes) {
     const Number<T> n = f(i);
     const auto label = lane_numbers<T>() < all<T>(s.U - i);
     select(label, n.m, Pack<T>(T(0))).store(e.m + i);
@@ -97,79 +120,20 @@ void put_labels(const CtcSource<T>& s, std::int64_t begin, std::int64_t end, Ctc
   }
 }
 
-/// A frame of kPacks packs whose numbers are moderate: one exponential a class serves softmax and emissions.
-/// @param exps  null or where exp(x) goes; may be x  @return false, with nothing written, for another frame
-template <int kPacks, class T>
-bool read_short(const CtcSource<T>& s, const T* x, std::int64_t begin, std::int64_t end, CtcEmission<T>& e, T* exps) {
-  constexpr std::int64_t lanes = Pack<T>::kLanes;
-  constexpr int kMost = 96;  // sums of numbers up to 2^96 are in range
-  constexpr T nan = static_cast<T>(__builtin_nan(""));
-  const bool few = s.C < lanes;
-  T padded[lanes] = {};
-  if (few) {
-    for (std::int64_t i = 0; i < s.C; ++i) padded[i] = x[i];
-  }
-  Number<T> n[kPacks];
-  Pack<T> y[kPacks], total(T(0));
-  for (int p = 0; p < kPacks; ++p) {
-    const bool last = p == kPacks - 1;
-    n[p] = split(few ? Pack<T>::load(padded) : Pack<T>::load(x + (last ? s.C - lanes : p * lanes)));
-    y[p] = n[p].m * power<T>(n[p].k, base_of<T>(all<T>(0)));
-    y[p] = select(larger(n[p].k, -n[p].k) <= all<T>(kMost), y[p], Pack<T>(nan));
-    Pack<T> counted = y[p];
-    if (last) {
-      const std::int64_t first = few ? 0 : kPacks * lanes - s.C, count = few ? s.C : lanes;
-      const auto mine = (lane_numbers<T>() >= all<T>(first)) & (lane_numbers<T>() < all<T>(count));
-      counted = select(mine, counted, Pack<T>(T(0)));
-    }
-    total = total + counted;
-  }
-  const T sum = sum_of(total).v[0];
-  if (!(sum > T(0))) return false;
-  e.largest = 0;
-  e.sum = sum;
-  for (Number<T>& each : n) each.m = each.m * Pack<T>(kFactor<T>);
-  const auto find = [&](Integers<T> index) -> Number<T> {
-    constexpr int second = kPacks > 1 ? 1 : 0, third = kPacks > 2 ? 2 : 0, fourth = kPacks > 3 ? 3 : third;
-    const Number<T> low{lookup(n[0].m.v, n[second].m.v, index), lookup(n[0].k, n[second].k, index)};
-    if constexpr (kPacks <= 2) {
-      return low;
-    } else {
-      const auto in_low = index < all<T>(2 * lanes);
-      index &= all<T>(2 * lanes - 1);
-      const Number<T> high{lookup(n[third].m.v, n[fourth].m.v, index), lookup(n[third].k, n[fourth].k, index)};
-      return {select(in_low, low.m, high.m), in_low ? low.k : high.k};
-    }
-  };
-  put_labels(s, begin, end, e, [&](std::int64_t i) { return find(load<T>(s.places + i)); });
-  const Number<T> blank = find(all<T>(s.places[s.U]));
-  e.blank_m = blank.m.v[0];
-  e.blank_k = blank.k[0];
-  if (!exps) return true;
-  if (few) {
-    y[0].store(padded);
-    for (std::int64_t i = 0; i < s.C; ++i) exps[i] = padded[i];
-    return true;
-  }
-  for (int p = 0; p < kPacks; ++p) y[p].store(exps + (p == kPacks - 1 ? s.C - lanes : p * lanes));
-  return true;
-}
-
-/// Any frame: the columns that the target names. @return ln of what the emissions lack
+/// Any frame: the columns that the target names.
 template <class T>
-double read_columns(const CtcSource<T>& s, const T* x, std::int64_t begin, std::int64_t end, CtcEmission<T>& e) {
+void read_columns(const CtcSource<T>& s, const T* x, Range range, CtcEmission<T>& e) {
   constexpr std::int64_t lanes = Pack<T>::kLanes;
   constexpr T never = -static_cast<T>(__builtin_huge_val()), floor = T(-2e6);  // too small to be told from 0
-  const std::int64_t last = end < s.U ? end : s.U;
+  const std::int64_t last = range.end < s.U ? range.end : s.U;
   const T blank = x[s.classes[s.U]];
-  for (std::int64_t i = begin; i < last; ++i) e.m[i] = x[s.classes[i]];
-  for (std::int64_t i = last; i < end; ++i) e.m[i] = never;
+  for (std::int64_t i = range.begin; i < last; ++i) e.m[i] = x[s.classes[i]];
+  for (std::int64_t i = last; i < range.end; ++i) e.m[i] = never;
   Pack<T> most(blank);
-  for (std::int64_t i = begin; i < end; i += lanes) most.v = larger(Pack<T>::load(e.m + i).v, most.v);
-  if (s.log_probs) {
-    // A log-probability may be anything but NaN and +infinity.
+  for (std::int64_t i = range.begin; i < range.end; i += lanes) most.v = larger(Pack<T>::load(e.m + i).v, most.v);
+  if (s.log_probs) {  // anything but NaN and +infinity will do
     bool legal = blank < -never;
-    for (std::int64_t i = begin; i < last; ++i) legal = legal && e.m[i] < -never;
+    for (std::int64_t i = range.begin; i < last; ++i) legal = legal && e.m[i] < -never;
     e.largest = 0;
     e.sum = legal ? T(1) : static_cast<T>(__builtin_nan(""));
   }
@@ -183,45 +147,121 @@ double read_columns(const CtcSource<T>& s, const T* x, std::int64_t begin, std::
     const Number<T> n = split(select(live, moved, Pack<T>(T(0))));
     return {select(live, n.m * Pack<T>(kFactor<T>), Pack<T>(T(0))), live ? n.k - power : all<T>(kCtcDead)};
   };
-  put_labels(s, begin, end, e, [&](std::int64_t i) { return number(Pack<T>::load(e.m + i)); });
+  put_labels(s, range, e, [&](std::int64_t i) { return number(Pack<T>::load(e.m + i)); });
   const Number<T> of_blank = number(Pack<T>(blank));
   e.blank_m = of_blank.m.v[0];
   e.blank_k = of_blank.k[0];
-  return static_cast<double>(shift) + static_cast<double>(power[0]) * 0.693147180559945309417;
+  e.scale = static_cast<double>(shift) + static_cast<double>(power[0]) * 0.693147180559945309417 + factor_scale<T>();
 }
 
-/// Frame t, for the labels [begin, end). @param exps  null or, if frames are short, where exp(x - largest) goes
-/// @return e^-scale is what emissions would have to be multiplied with
+/// Any frame. @param exps  null or where exp(x - largest) goes
 template <class T>
-double read_frame(const CtcSource<T>& s, std::int64_t t, std::int64_t begin, std::int64_t end, CtcEmission<T>& e,
-                  T* exps) {
+[[gnu::noinline]] void read_long(const CtcSource<T>& s, std::int64_t t, CtcEmission<T>& e, T* exps) {
   const T* x = s.x + t * s.stride;
-  const std::int64_t packs = s.log_probs ? 0 : short_packs<T>(s.C);
-  const auto try_short = [&] {
-    switch (packs) {
-      case 1: return read_short<1>(s, x, begin, end, e, exps);
-      case 2: return read_short<2>(s, x, begin, end, e, exps);
-      case 3: return read_short<3>(s, x, begin, end, e, exps);
-      case 4: return read_short<4>(s, x, begin, end, e, exps);
-      default: return false;
-    }
-  };
-  if (try_short()) return factor_scale<T>();
-  if (!s.log_probs) {
-    if (s.read && s.largest && packs == 0) {
-      e.largest = s.largest[t * s.statistic];
-      e.sum = s.sum[t * s.statistic];
-    } else {
-      softmax_sums(x, s.C, &e.largest, &e.sum);
-      if (s.largest && !s.read) {
-        s.largest[t * s.statistic] = e.largest;
-        s.sum[t * s.statistic] = e.sum;
-      }
+  if (s.log_probs) {
+    read_columns(s, x, range_of(s, t), e);
+    return;
+  }
+  if (s.read && s.largest && short_packs<T>(s.C) == 0) {
+    e.largest = s.largest[t * s.statistic];
+    e.sum = s.sum[t * s.statistic];
+  } else {
+    softmax_sums(x, s.C, &e.largest, &e.sum);
+    if (s.largest && !s.read) {
+      s.largest[t * s.statistic] = e.largest;
+      s.sum[t * s.statistic] = e.sum;
     }
   }
-  const double scale = read_columns(s, x, begin, end, e) + factor_scale<T>();
-  if (packs > 0 && exps) softmax(x, s.C, e.largest, T(1), exps);
-  return scale;
+  read_columns(s, x, range_of(s, t), e);
+  if (exps) softmax(x, s.C, e.largest, T(1), exps);
+}
+
+/// A frame of kPacks packs whose numbers are moderate: one exponential a class serves softmax and emissions.
+/// @param exps  null or where exp(x) goes; may be x  @return false, with nothing written, for another frame
+template <int kPacks, class T>
+[[gnu::always_inline]] inline bool read_short(const CtcSource<T>& s, const T* x, Range range, CtcEmission<T>& e,
+                                              T* exps) {
+  constexpr std::int64_t lanes = Pack<T>::kLanes;
+  constexpr std::int64_t kMost = 96;  // sums of numbers up to 2^96 are in range
+  const bool few = kPacks == 1 && s.C < lanes;
+  Number<T> n[kPacks];
+  Pack<T> y[kPacks];
+  auto moderate = Integers<T>{} == Integers<T>{};
+  for (int p = 0; p < kPacks; ++p) {
+    Pack<T> v;
+    if (few) {
+      T padded[lanes] = {};
+      for (std::int64_t i = 0; i < s.C; ++i) padded[i] = x[i];
+      v = Pack<T>::load(padded);
+    } else {
+      v = Pack<T>::load(p == kPacks - 1 ? x + s.C - lanes : x + p * lanes);
+    }
+    n[p] = split(v);
+    moderate &= larger(n[p].k, -n[p].k) <= all<T>(kMost);
+    const Integers<T> bits = bits_of(n[p].m) + (n[p].k << Exponents<T>::kMantissa);
+    std::memcpy(&y[p].v, &bits, sizeof bits);
+  }
+  const std::int64_t first = few ? 0 : kPacks * lanes - s.C, count = few ? s.C : lanes;
+  const auto mine = (lane_numbers<T>() >= all<T>(first)) & (lane_numbers<T>() < all<T>(count));
+  Pack<T> total = select(mine, y[kPacks - 1], Pack<T>(T(0)));
+  for (int p = 0; p < kPacks - 1; ++p) total = total + y[p];
+  total = select(moderate, total, Pack<T>(static_cast<T>(__builtin_nan(""))));
+  const T sum = sum_of(total).v[0];
+  if (!(sum > T(0))) return false;
+  e.largest = 0;
+  e.sum = sum;
+  e.scale = factor_scale<T>();
+  for (Number<T>& each : n) each.m = each.m * Pack<T>(kFactor<T>);
+  const auto find = [&](Integers<T> index) -> Number<T> {
+    constexpr int second = kPacks > 1 ? 1 : 0, third = kPacks > 2 ? 2 : 0, fourth = kPacks > 3 ? 3 : third;
+    const Number<T> low{lookup(n[0].m.v, n[second].m.v, index), lookup(n[0].k, n[second].k, index)};
+    if constexpr (kPacks <= 2) {
+      return low;
+    } else {
+      const auto in_low = index < all<T>(2 * lanes);
+      index &= all<T>(2 * lanes - 1);
+      const Number<T> high{lookup(n[third].m.v, n[fourth].m.v, index), lookup(n[third].k, n[fourth].k, index)};
+      return {select(in_low, low.m, high.m), in_low ? low.k : high.k};
+    }
+  };
+  put_labels(s, range, e, [&](std::int64_t i) { return find(load<T>(s.places + i)); });
+  const Number<T> blank = find(all<T>(s.places[s.U]));
+  e.blank_m = blank.m.v[0];
+  e.blank_k = blank.k[0];
+  if (!exps) return true;
+  if (few) {
+    T padded[lanes];
+    y[0].store(padded);
+    for (std::int64_t i = 0; i < s.C; ++i) exps[i] = padded[i];
+    return true;
+  }
+  for (int p = 0; p < kPacks; ++p) y[p].store(p == kPacks - 1 ? exps + s.C - lanes : exps + p * lanes);
+  return true;
+}
+
+template <int kPacks, class T>
+void read_all(const CtcSource<T>& given, const CtcBlock<T>& block, T* gradient) {
+  const CtcSource<T> s = given;  // of our own: stores do not change it
+  for (std::int64_t t = block.begin; t < block.end; ++t) {
+    CtcEmission<T>& e = block.emissions[t - block.begin];
+    T* exps = gradient && kPacks > 0 && !s.log_probs ? gradient + t * s.stride : nullptr;
+    if constexpr (kPacks > 0) {
+      if (t + kAhead < s.frames) fetch(s, t + kAhead);
+      if (read_short<kPacks>(s, s.x + t * s.stride, range_of(s, t), e, exps)) continue;
+    }
+    read_long(s, t, e, exps);
+  }
+}
+
+template <class T>
+void read(const CtcSource<T>& s, const CtcBlock<T>& block, T* gradient) {
+  switch (s.log_probs ? 0 : short_packs<T>(s.C)) {
+    case 1: return read_all<1>(s, block, gradient);
+    case 2: return read_all<2>(s, block, gradient);
+    case 3: return read_all<3>(s, block, gradient);
+    case 4: return read_all<4>(s, block, gradient);
+    default: return read_all<0>(s, block, gradient);
+  }
 }
 
 }  // namespace

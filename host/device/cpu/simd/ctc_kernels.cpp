@@ -7,20 +7,6 @@
 namespace seqgpu::device::cpu::SEQGPU_SIMD {
 namespace {
 
-/// Whole packs around the blanks and labels that a path can be in at some frame.
-struct Range {
-  std::int64_t begin = 0, end = 0;
-};
-
-/// By frame t, t + 1 states can have been entered; from it, as many as frames are left. Outside the sequence: all.
-template <class T>
-Range range_of(const CtcSource<T>& s, std::int64_t t) {
-  constexpr std::int64_t lanes = Pack<T>::kLanes;
-  if (t < 0 || t >= s.frames) return {0, s.row.width};
-  const std::int64_t first = s.U - s.frames + t, last = t < s.U ? t : s.U;
-  return {first > 0 ? first / lanes * lanes : 0, (last / lanes + 1) * lanes};
-}
-
 template <class T>
 void put_zeros(CtcRow row, T* values, std::int64_t i) {
   put(values, row.blank_m() + i, row.blank_k() + i, zero<T>());
@@ -124,30 +110,18 @@ void beta_step(const CtcSource<T>& s, std::int64_t t, const CtcEmission<T>& e, c
   if (range.begin > 0) put_zeros(s.row, to, range.begin - lanes);
 }
 
-/// Short frames lie far apart, and the processor does not guess where the next one is.
 template <class T>
-void fetch(const CtcSource<T>& s, std::int64_t t) {
-  if (short_packs<T>(s.C) == 0) return;
-  const char* x = reinterpret_cast<const char*>(s.x + t * s.stride);
-  for (std::int64_t i = 0; i < s.C * static_cast<std::int64_t>(sizeof(T)) + 63; i += 64) __builtin_prefetch(x + i);
-}
-constexpr std::int64_t kAhead = 8;  // frames
-
-template <class T>
-void alpha(const CtcSource<T>& s, std::int64_t begin, std::int64_t end, const CtcEmission<T>& scratch, T* two[2],
-           CtcTaken* taken) {
-  CtcEmission<T> e = scratch;
+void alpha(const CtcSource<T>& s, const CtcBlock<T>& block, T* two[2], CtcTaken* taken) {
   double scale = taken->scale, product = 1;  // a logarithm for 8 frames: their sums' product is below 2^1000
-  for (std::int64_t t = begin; t < end; ++t) {
-    if (t + kAhead < s.frames) fetch(s, t + kAhead);
-    const Range range = range_of(s, t);
-    scale += read_frame<T>(s, t, range.begin, range.end, e, nullptr) - static_cast<double>(e.largest);
+  for (std::int64_t t = block.begin; t < block.end; ++t) {
+    const CtcEmission<T>& e = block.emissions[t - block.begin];
+    scale += e.scale - static_cast<double>(e.largest);
     product *= static_cast<double>(e.sum);
     if (t % 8 == 7) {
       scale -= __builtin_log(product);
       product = 1;
     }
-    if (t != begin && t % kCtcNormalise == 0) taken->power += normalise(s, t - 1, two[0]);
+    if (t != block.begin && t % kCtcNormalise == 0) taken->power += normalise(s, t - 1, two[0]);
     alpha_step(s, t, e, two[0], two[1]);
     std::swap(two[0], two[1]);
   }
@@ -155,25 +129,14 @@ void alpha(const CtcSource<T>& s, std::int64_t begin, std::int64_t end, const Ct
 }
 
 template <class T>
-void alpha_again(const CtcSource<T>& s, const CtcBlock<T>& block, std::int64_t power, T* gradient) {
+void alpha_again(const CtcSource<T>& s, const CtcBlock<T>& block, std::int64_t power) {
   T* now = block.alphas;
   for (std::int64_t t = block.begin; t < block.end; ++t, now += s.row.elements()) {
-    CtcEmission<T>& e = block.emissions[t - block.begin];
-    const Range range = range_of(s, t);
-    read_frame(s, t, range.begin, range.end, e, gradient ? gradient + t * s.stride : nullptr);
     if (t != block.begin && t % kCtcNormalise == 0) power += normalise(s, t - 1, now);
     block.powers[t - block.begin] = power;
-    alpha_step(s, t, e, now, now + s.row.elements());
+    alpha_step(s, t, block.emissions[t - block.begin], now, now + s.row.elements());
   }
   block.powers[block.end - block.begin] = power;
-}
-
-template <class T>
-void emissions(const CtcSource<T>& s, const CtcBlock<T>& block) {
-  for (std::int64_t t = block.begin; t < block.end; ++t) {
-    const Range range = range_of(s, t);
-    read_frame<T>(s, t, range.begin, range.end, block.emissions[t - block.begin], nullptr);
-  }
 }
 
 /// Products at t into what is wanted of them: each divided by the sum of all, so that the frame's sum to 1.
@@ -217,7 +180,7 @@ template <class T>
 void beta(const CtcSource<T>& s, const CtcBlock<T>& block, T* two[2], std::int64_t* power, std::int64_t exponent,
           const CtcOutputs<T>* outputs) {
   for (std::int64_t t = block.end; t-- > block.begin;) {
-    if (t >= block.end - block.begin) fetch(s, t - (block.end - block.begin));
+    if (t >= block.end - block.begin) fetch(s, t - (block.end - block.begin));  // for the block before
     if ((t + 1) % kCtcNormalise == 0) *power += normalise(s, t + 1, two[0]);
     const CtcEmission<T>& e = block.emissions[t - block.begin];
     if (outputs) {
@@ -234,8 +197,7 @@ void beta(const CtcSource<T>& s, const CtcBlock<T>& block, T* two[2], std::int64
 }
 
 template <class T>
-constexpr CtcKernels<T> kTable{softmax_sums<T>, places<T>,    normalise<T>, alpha<T>,
-                               alpha_again<T>,  emissions<T>, beta<T>};
+constexpr CtcKernels<T> kTable{softmax_sums<T>, places<T>, normalise<T>, read<T>, alpha<T>, alpha_again<T>, beta<T>};
 
 }  // namespace
 
