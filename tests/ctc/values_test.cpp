@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "device/cpu/dispatch.hpp"
 #include "tests/ctc/run.hpp"
 
 // CTC on the CPU against the equations in double, closed forms, sums over all paths and published numbers.
@@ -59,6 +60,29 @@ TEST(Ctc, MatchesEquations) {
     sweep<float>(U, 3);
     sweep<double>(U, 4);
   }
+}
+
+/// Frames of fewer classes than a pack has lanes, of a few packs, and of many, whole or not; large numbers among them,
+/// for which frames of a few packs have a way of their own.
+template <class T>
+void sweep_classes() {
+  for (const char* set : {"baseline", "avx2", "avx512"}) {
+    if (!device::cpu::set_simd_limit(set)) continue;
+    for (std::int64_t C = 2; C <= 70; ++C) {
+      for (const double scale : {1.0, 40.0}) {
+        const Problem<T> p = random_problem<T>(9, 4, C, 3, static_cast<unsigned>(C), scale);
+        const std::string name = std::string(set) + ", " + std::to_string(C) + " classes, " + std::to_string(scale);
+        expect_close(p, name);
+        EXPECT_EQ(run_in_place(p).gradient, run(p).gradient) << name;
+      }
+    }
+  }
+  device::cpu::set_simd_limit("");
+}
+
+TEST(Ctc, MatchesEquationsForEveryNumberOfClasses) {
+  sweep_classes<float>();
+  sweep_classes<double>();
 }
 
 TEST(Ctc, MatchesSumOverPaths) {
