@@ -16,6 +16,8 @@ struct RecurrentDesc {
   Precision precision = Precision::f32;
   std::int64_t T = 0, N = 0, I = 0, H = 0, R = 0;  // R: recurring width; H without a projection
   bool training = false;                           // keep the reserve for backward; draw masks
+  std::int64_t segment = 0;  // the reserve holds states every so many steps, backward runs forward again from each; 0:
+                             // all it needs
   Activation activation = Activation::tanh;
   Activation output_activation = Activation::tanh;
   bool coupled_gates = false;

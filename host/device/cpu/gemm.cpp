@@ -17,24 +17,44 @@ std::size_t gemm_workspace(std::int64_t, std::int64_t n, std::int64_t k) {
 }
 
 template <class T>
-void gemm(const Gemm<T>& g, void* workspace, Parallel& parallel) {
-  if (g.m <= 0 || g.n <= 0) return;
-  const GemmKernels<T>& kernels = simd().gemm<T>();
-  T* const packed = static_cast<T*>(workspace);
-  const std::int64_t groups = (g.n + kernels.columns - 1) / kernels.columns;
-  if (g.k > 0) parallel.for_each(groups, [&](std::int64_t group) { kernels.pack(g, group, packed); });
+std::int64_t groups_of(const Gemm<T>& g) {
+  const std::int64_t columns = simd().gemm<T>().columns;
+  return (g.n + columns - 1) / columns;
+}
 
-  const std::int64_t across = (groups + kTileGroups - 1) / kTileGroups;
+template <class T>
+void gemm_pack(const Gemm<T>& g, void* packed, Parallel& parallel) {
+  if (g.n <= 0 || g.k <= 0) return;
+  parallel.for_each(groups_of(g),
+                    [&](std::int64_t group) { simd().gemm<T>().pack(g, group, static_cast<T*>(packed)); });
+}
+
+template <class T>
+void gemm_packed(const Gemm<T>& g, const void* packed, Parallel& parallel) {
+  if (g.m <= 0 || g.n <= 0) return;
+  const std::int64_t groups = groups_of(g), across = (groups + kTileGroups - 1) / kTileGroups;
   const std::int64_t down = (g.m + kTileRows - 1) / kTileRows;
   parallel.for_each(down * across, [&](std::int64_t tile) {
     const std::int64_t row = tile / across * kTileRows, group = tile % across * kTileGroups;
-    kernels.tile(g, packed, row, std::min(row + kTileRows, g.m), group, std::min(group + kTileGroups, groups));
+    simd().gemm<T>().tile(g, static_cast<const T*>(packed), row, std::min(row + kTileRows, g.m), group,
+                          std::min(group + kTileGroups, groups));
   });
+}
+
+template <class T>
+void gemm(const Gemm<T>& g, void* workspace, Parallel& parallel) {
+  if (g.m <= 0) return;
+  gemm_pack(g, workspace, parallel);
+  gemm_packed(g, workspace, parallel);
 }
 
 template std::size_t gemm_workspace<float>(std::int64_t, std::int64_t, std::int64_t);
 template std::size_t gemm_workspace<double>(std::int64_t, std::int64_t, std::int64_t);
 template void gemm<float>(const Gemm<float>&, void*, Parallel&);
 template void gemm<double>(const Gemm<double>&, void*, Parallel&);
+template void gemm_pack<float>(const Gemm<float>&, void*, Parallel&);
+template void gemm_pack<double>(const Gemm<double>&, void*, Parallel&);
+template void gemm_packed<float>(const Gemm<float>&, const void*, Parallel&);
+template void gemm_packed<double>(const Gemm<double>&, const void*, Parallel&);
 
 }  // namespace seqgpu::device::cpu

@@ -28,9 +28,19 @@ std::size_t gemm_workspace(std::int64_t m, std::int64_t n, std::int64_t k);
 template <class T>
 void gemm(const Gemm<T>& g, void* workspace, Parallel& parallel);
 
+/// The two halves of gemm(), for many products by one B: packs B, and multiplies by B packed.
+template <class T>
+void gemm_pack(const Gemm<T>& g, void* packed, Parallel& parallel);
+template <class T>
+void gemm_packed(const Gemm<T>& g, const void* packed, Parallel& parallel);
+
 extern template std::size_t gemm_workspace<float>(std::int64_t, std::int64_t, std::int64_t);
 extern template std::size_t gemm_workspace<double>(std::int64_t, std::int64_t, std::int64_t);
 extern template void gemm<float>(const Gemm<float>&, void*, Parallel&);
 extern template void gemm<double>(const Gemm<double>&, void*, Parallel&);
+extern template void gemm_pack<float>(const Gemm<float>&, void*, Parallel&);
+extern template void gemm_pack<double>(const Gemm<double>&, void*, Parallel&);
+extern template void gemm_packed<float>(const Gemm<float>&, const void*, Parallel&);
+extern template void gemm_packed<double>(const Gemm<double>&, const void*, Parallel&);
 
 }  // namespace seqgpu::device::cpu

@@ -1,12 +1,14 @@
 #include <algorithm>
+#include <optional>
 
 #include "device/cpu/gemm.hpp"
 #include "device/cpu/recurrent.hpp"
-#include "device/cpu/recurrent_plan.hpp"
+#include "device/cpu/recurrent_forward.hpp"
 #include "device/cpu/team.hpp"
 
 // Backward: the scan from the last step to the first gives the gradient of every gate input, packed as in forward, its
-// units shared out to a team; then one product per weight. d s is the gradient of the loss by s.
+// units shared out to a team. After each block of steps one product for each weight adds the block's share. d s is the
+// gradient of the loss by s.
 namespace seqgpu::device::cpu {
 
 namespace {
@@ -24,7 +26,7 @@ template <class T>
 struct Backward {
   Backward(const op::RecurrentDesc& d, void* workspace, const void* reserve_block) : desc(d), z(d) {
     Carver carver{static_cast<std::byte*>(workspace)};
-    const std::int64_t GH = z.G * z.H, rows = z.rows;
+    const std::int64_t GH = z.G * z.H, rows = block_steps(d) * d.N;
     order = Order::take(carver, d);
     x = carver.take<T>(rows * d.I);
     w_ih = carver.take<T>(GH * d.I);
@@ -47,18 +49,29 @@ struct Backward {
     d_b_projection = carver.take<T>(z.R);
     mask = carver.take<T>(z.dropout ? d.N * z.R : 0);
     keep = carver.take<T>(std::max(z.R, z.H));
-    padded_gradient = carver.take<T>(GH * std::max({d.I, z.valid_R, std::int64_t{1}}));
-    const std::size_t scratch =
-        std::max({gemm_workspace<T>(GH, d.I, rows), gemm_workspace<T>(rows, d.I, GH),
-                  gemm_workspace<T>(GH, z.valid_R, rows), gemm_workspace<T>(z.valid_R, z.valid_H, rows)});
+    d_w_ih = carver.take<T>(z.H == z.valid_H ? 0 : GH * d.I);
+    d_w_hh = carver.take<T>(z.H == z.valid_H ? 0 : GH * z.valid_R);
+    const std::size_t scratch = std::max({gemm_workspace<T>(GH, d.I, rows), gemm_workspace<T>(GH, z.valid_R, rows),
+                                          gemm_workspace<T>(z.valid_R, z.valid_H, rows)});
     gemm_scratch = carver.take<std::byte>(static_cast<std::int64_t>(scratch));
+    packed_w_ih = carver.take<std::byte>(static_cast<std::int64_t>(gemm_workspace<T>(rows, d.I, GH)));
+    if (d.segment > 0) {
+      Carver none;
+      Reserve<T>::take(none, z, d, segment_steps(d) * d.N);
+      segment_reserve = carver.take<std::byte>(static_cast<std::int64_t>(none.used));
+      forward_workspace =
+          carver.take<std::byte>(static_cast<std::int64_t>(Forward<T>(d, nullptr, nullptr, true).workspace_bytes()));
+      kept_states = static_cast<const T*>(reserve_block);
+    } else {
+      Carver from{static_cast<std::byte*>(const_cast<void*>(reserve_block))};
+      reserve = Reserve<T>::take(from, z, d, z.rows);
+    }
     bytes = carver.used;
-    Carver from{static_cast<std::byte*>(const_cast<void*>(reserve_block))};
-    reserve = Reserve<T>::take(from, z, d, rows);
   }
 
   bool zoned(std::int64_t s) const { return desc.training && zoneout_rate(desc, s) > 0; }
   void run(const Arguments& a);
+  void run_block(std::int64_t first, std::int64_t last, const Arguments& a);
   void prepare(const Arguments& a);
   void step(std::int64_t s, std::int64_t phase, Range units, Range outputs, const Arguments& a) const;
   void take_outputs(std::int64_t s, std::int64_t state, Range columns, const Arguments& a) const;
@@ -69,10 +82,17 @@ struct Backward {
   void run_cell_second(std::int64_t s, Range units) const;
   void recur(std::int64_t s, Range units, Range outputs, const Arguments& a) const;
   void add_biases(std::int64_t s, Range units) const;
+  void add_weights(const Arguments& a);
+  void add_recurrent_weight(T* to, bool add, Parallel& parallel);
+  Gemm<T> x_product() const;
+  void emit_x(const Arguments& a);
+  void clear_padding(const Arguments& a);
   void emit_initial(const Arguments& a);
   void emit_weights(const Arguments& a);
-  void emit_recurrent_weight(T* out, Parallel& parallel);
-  void emit_x(const Arguments& a);
+
+  /// Packed row of step s's first in the block, and in the reserve.
+  std::int64_t row(std::int64_t s) const { return order.base[s] - order.base[block]; }
+  std::int64_t kept_row(std::int64_t s) const { return order.base[s] - order.base[segment]; }
 
   const op::RecurrentDesc& desc;
   Sizes<T> z;
@@ -83,9 +103,12 @@ struct Backward {
   T *direct, *d_cell_h, *d_second, *d_entering;
   T *d_wx, *d_rh, *d_projected;  // packed rows
   T *d_b_ih, *d_b_hh, *d_b_projection;
-  T *mask, *keep, *padded_gradient;
-  std::byte* gemm_scratch;
+  T *mask, *keep, *d_w_ih, *d_w_hh;
+  std::byte *gemm_scratch, *packed_w_ih;
+  std::byte *segment_reserve = nullptr, *forward_workspace = nullptr;
+  const T* kept_states = nullptr;  // before each segment
   Reserve<T> reserve;
+  std::int64_t block = 0, block_end = 0, segment = 0;  // steps of those at hand
   std::size_t bytes = 0;
   std::uint64_t draw = 0;
 };
@@ -115,6 +138,10 @@ void Backward<T>::prepare(const Arguments& a) {
   const auto* counter = input<std::int64_t>(a, op::kInStep);
   draw = counter ? static_cast<std::uint64_t>(*counter) : 0;
   if (z.dropout) draw_dropout(desc, draw, order, z.R, mask);
+  if (output<T>(a, op::kGradX)) {
+    pad_units(input<T>(a, op::kInWih), z.G, H, desc.I, w_ih);
+    gemm_pack<T>(x_product(), packed_w_ih, *a.parallel);
+  }
 }
 
 /// Adds the gradients that the caller has for this step's states.
@@ -149,8 +176,8 @@ template <class T>
 void Backward<T>::project(std::int64_t s, Range outputs) const {
   const auto& kernels = simd().recurrent<T>();
   const std::int64_t count = outputs.last - outputs.first, rows = order.active[s];
-  T* d = d_projected + order.base[s] * z.R + outputs.first;
-  const T* y = reserve.projected + order.base[s] * z.R + outputs.first;
+  T* d = d_projected + row(s) * z.R + outputs.first;
+  const T* y = reserve.projected + kept_row(s) * z.R + outputs.first;
   for (std::int64_t j = 0; j < rows; ++j) {
     std::copy_n(d_state[0] + j * z.R + outputs.first, count, d + j * z.R);
     kernels.activate_backward(desc.projection_activation, y + j * z.R, d + j * z.R, count);
@@ -160,7 +187,7 @@ void Backward<T>::project(std::int64_t s, Range outputs) const {
 
 template <class T>
 StepBackward<T> Backward<T>::cell_step(std::int64_t s, Range units) const {
-  const Reserve<T> r = reserve.from(order.base[s], z);
+  const Reserve<T> r = reserve.from(kept_row(s), z);
   StepBackward<T> p;
   p.options = z.options;
   p.units = units;
@@ -171,8 +198,8 @@ StepBackward<T> Backward<T>::cell_step(std::int64_t s, Range units) const {
   for (std::int64_t i = 0; i < z.S; ++i) p.prev[i] = r.prev[i], p.d_next[i] = p.d_prev[i] = d_state[i];
   if (desc.projection) p.d_next[0] = d_cell_h;
   p.d_prev[0] = direct;
-  p.d_wx = d_wx + order.base[s] * z.G * z.H;
-  p.d_rh = d_rh + order.base[s] * z.G * z.H;
+  p.d_wx = d_wx + row(s) * z.G * z.H;
+  p.d_rh = d_rh + row(s) * z.G * z.H;
   p.d_unit = desc.peephole ? d_unit : nullptr;
   p.entering = r.entering;
   p.d_second = d_second;
@@ -184,7 +211,7 @@ template <class T>
 void Backward<T>::run_cell(std::int64_t s, Range units) const {
   const auto& kernels = simd().recurrent<T>();
   if (desc.projection)  // d m = P^T d(P m + b)
-    kernels.multiply({order.active[s], z.valid_R, z.H, units, d_projected + order.base[s] * z.R, z.R, projection_panels,
+    kernels.multiply({order.active[s], z.valid_R, z.H, units, d_projected + row(s) * z.R, z.R, projection_panels,
                       nullptr, d_cell_h, false});
   kernels.backward[static_cast<int>(desc.cell)](cell_step(s, units));
 }
@@ -202,7 +229,7 @@ void Backward<T>::run_cell_second(std::int64_t s, Range units) const {
 template <class T>
 void Backward<T>::add_biases(std::int64_t s, Range units) const {
   const auto& kernels = simd().recurrent<T>();
-  const std::int64_t GH = z.G * z.H, at = order.base[s] * GH, count = units.last - units.first;
+  const std::int64_t GH = z.G * z.H, at = row(s) * GH, count = units.last - units.first;
   for (std::int64_t g = 0; g < z.G; ++g) {
     const std::int64_t column = g * z.H + units.first;
     kernels.add_column_sums(d_wx + at + column, order.active[s], GH, count, d_b_ih + column);
@@ -215,7 +242,7 @@ template <class T>
 void Backward<T>::recur(std::int64_t s, Range units, Range outputs, const Arguments& a) const {
   const std::int64_t rows = order.active[s], GH = z.G * z.H, first = z.cell.two_phase ? GH - z.H : GH;
   const bool plain = !z.dropout && !z.cell.reads_hidden;  // the product is all there is
-  simd().recurrent<T>().multiply({rows, first, z.R, outputs, d_rh + order.base[s] * GH, GH, panels, nullptr,
+  simd().recurrent<T>().multiply({rows, first, z.R, outputs, d_rh + row(s) * GH, GH, panels, nullptr,
                                   plain ? d_state[0] : d_entering, z.cell.two_phase});
   for (std::int64_t j = 0; !plain && j < rows; ++j)
     for (std::int64_t i = j * z.R + outputs.first; i < j * z.R + outputs.last; ++i) {
@@ -235,12 +262,13 @@ void Backward<T>::recur(std::int64_t s, Range units, Range outputs, const Argume
   }
 }
 
-/// One phase of a step. The first begins with what the step after it has still to hand over, for the same units.
+/// One phase of a step. The first begins with what the step after it in the block has still to hand over, for the same
+/// units; that is all of it for the step before the block.
 template <class T>
 void Backward<T>::step(std::int64_t s, std::int64_t phase, Range units, Range outputs, const Arguments& a) const {
   if (phase == 0) {
-    if (s + 1 < order.steps) recur(s + 1, units, outputs, a);
-    if (s < 0) return;
+    if (s + 1 < block_end) recur(s + 1, units, outputs, a);
+    if (s < block) return;
     for (std::int64_t i = 0; i < z.S; ++i) {
       const Range columns = i == 0 ? outputs : units;
       take_outputs(s, i, columns, a);
@@ -265,109 +293,146 @@ void Backward<T>::emit_initial(const Arguments& a) {
   }
 }
 
-/// d R = d rh^T h, over all valid rows; the last gate of a two-phase cell multiplied r*h instead.
+/// A^T B over the rows of the block, added to those of the blocks after it.
 template <class T>
-void Backward<T>::emit_recurrent_weight(T* out, Parallel& parallel) {
-  if (!out) return;
+Gemm<T> rows_product(std::int64_t rows, std::int64_t m, std::int64_t n, const T* a, std::int64_t a_col, const T* b,
+                     std::int64_t b_row, T* c, std::int64_t c_row, bool add) {
+  Gemm<T> g;
+  g.m = m;
+  g.n = n;
+  g.k = rows;
+  g.a = a;
+  g.a_row = 1;
+  g.a_col = a_col;
+  g.b = b;
+  g.b_row = b_row;
+  g.c = c;
+  g.c_row = c_row;
+  g.accumulate = add;
+  return g;
+}
+
+/// d R = d rh^T h; the last gate of a two-phase cell multiplied r*h instead.
+template <class T>
+void Backward<T>::add_recurrent_weight(T* to, bool add, Parallel& parallel) {
   const std::int64_t GH = z.G * z.H, R = z.valid_R, first = z.cell.two_phase ? GH - z.H : GH;
-  T* to = z.H == z.valid_H ? out : padded_gradient;
-  gemm<T>({.m = first,
-           .n = R,
-           .k = order.rows,
-           .a = d_rh,
-           .a_row = 1,
-           .a_col = GH,
-           .b = reserve.entering,
-           .b_row = z.R,
-           .c = to,
-           .c_row = R},
-          gemm_scratch, parallel);
+  const std::int64_t rows = row(block_end);
+  const Reserve<T> r = reserve.from(kept_row(block), z);
+  gemm<T>(rows_product(rows, first, R, d_rh, GH, r.entering, z.R, to, R, add), gemm_scratch, parallel);
   if (z.cell.two_phase)
-    gemm<T>({.m = z.H,
-             .n = R,
-             .k = order.rows,
-             .a = d_rh + first,
-             .a_row = 1,
-             .a_col = GH,
-             .b = reserve.second,
-             .b_row = z.H,
-             .c = to + first * R,
-             .c_row = R},
-            gemm_scratch, parallel);
-  if (to != out) unpad_units(to, z.G, z.valid_H, R, out);
+    gemm<T>(rows_product(rows, z.H, R, d_rh + first, GH, r.second, z.H, to + first * R, R, add), gemm_scratch,
+            parallel);
+}
+
+template <class T>
+void Backward<T>::add_weights(const Arguments& a) {
+  const std::int64_t GH = z.G * z.H, I = desc.I, rows = row(block_end);
+  const bool add = block_end < order.steps, direct_out = z.H == z.valid_H;
+  if (T* out = output<T>(a, op::kGradWih)) {
+    const T* packed = gather_x(order, input<T>(a, op::kInX), I, block, block_end, x);
+    gemm<T>(rows_product(rows, GH, I, d_wx, GH, packed, I, direct_out ? out : d_w_ih, I, add), gemm_scratch,
+            *a.parallel);
+  }
+  if (T* out = output<T>(a, op::kGradWhh)) add_recurrent_weight(direct_out ? out : d_w_hh, add, *a.parallel);
+  if (T* out = output<T>(a, op::kGradProj)) {
+    const T* m = reserve.from(kept_row(block), z).unprojected;
+    gemm<T>(rows_product(rows, z.valid_R, z.valid_H, d_projected, z.R, m, z.H, out, z.valid_H, add), gemm_scratch,
+            *a.parallel);
+  }
 }
 
 template <class T>
 void Backward<T>::emit_weights(const Arguments& a) {
-  const std::int64_t GH = z.G * z.H, I = desc.I;
-  if (T* out = output<T>(a, op::kGradWih)) {
-    const T* packed = gather_x(order, input<T>(a, op::kInX), I, x);
-    T* to = z.H == z.valid_H ? out : padded_gradient;
-    gemm<T>({.m = GH,
-             .n = I,
-             .k = order.rows,
-             .a = d_wx,
-             .a_row = 1,
-             .a_col = GH,
-             .b = packed,
-             .b_row = I,
-             .c = to,
-             .c_row = I},
-            gemm_scratch, *a.parallel);
-    if (to != out) unpad_units(to, z.G, z.valid_H, I, out);
-  }
-  emit_recurrent_weight(output<T>(a, op::kGradWhh), *a.parallel);
+  const bool direct_out = z.H == z.valid_H;
+  T *w_ih_out = output<T>(a, op::kGradWih), *w_hh_out = output<T>(a, op::kGradWhh);
+  if (w_ih_out && !direct_out) unpad_units(d_w_ih, z.G, z.valid_H, desc.I, w_ih_out);
+  if (w_hh_out && !direct_out) unpad_units(d_w_hh, z.G, z.valid_H, z.valid_R, w_hh_out);
   if (T* out = output<T>(a, op::kGradBih)) unpad_units(d_b_ih, z.G, z.valid_H, 1, out);
   if (T* out = output<T>(a, op::kGradBhh)) unpad_units(d_b_hh, z.G, z.valid_H, 1, out);
   if (T* out = output<T>(a, op::kGradUnit)) unpad_units(d_unit, z.cell.unit_parameters, z.valid_H, 1, out);
-  if (T* out = output<T>(a, op::kGradProj))
-    gemm<T>({.m = z.valid_R,
-             .n = z.valid_H,
-             .k = order.rows,
-             .a = d_projected,
-             .a_row = 1,
-             .a_col = z.R,
-             .b = reserve.unprojected,
-             .b_row = z.H,
-             .c = out,
-             .c_row = z.valid_H},
-            gemm_scratch, *a.parallel);
   if (T* out = output<T>(a, op::kGradProjB)) unpad_units(d_b_projection, 1, z.valid_R, 1, out);
+}
+
+/// d x = d wx W
+template <class T>
+Gemm<T> Backward<T>::x_product() const {
+  Gemm<T> g;
+  g.m = row(block_end);
+  g.n = desc.I;
+  g.k = z.G * z.H;
+  g.a = d_wx;
+  g.a_row = g.k;
+  g.b = w_ih;
+  g.b_row = desc.I;
+  g.c = d_x;
+  g.c_row = desc.I;
+  return g;
 }
 
 template <class T>
 void Backward<T>::emit_x(const Arguments& a) {
   T* out = output<T>(a, op::kGradX);
   if (!out) return;
-  const std::int64_t GH = z.G * z.H, I = desc.I;
-  pad_units(input<T>(a, op::kInWih), z.G, z.valid_H, I, w_ih);
-  T* packed = order.dense ? out : d_x;
-  gemm<T>({.m = order.rows, .n = I, .k = GH, .a = d_wx, .a_row = GH, .b = w_ih, .b_row = I, .c = packed, .c_row = I},
-          gemm_scratch, *a.parallel);
-  if (order.dense) return;
+  const std::int64_t I = desc.I;
+  Gemm<T> g = x_product();
+  if (order.dense) g.c = out + order.base[block] * I;
+  gemm_packed<T>(g, packed_w_ih, *a.parallel);
+  for (std::int64_t s = block; !order.dense && s < block_end; ++s)
+    for (std::int64_t j = 0; j < order.active[s]; ++j)
+      std::copy_n(d_x + (row(s) + j) * I, I, out + (order.time(j, s) * desc.N + order.sequence[j]) * I);
+}
+
+/// Past the lengths d x is zero.
+template <class T>
+void Backward<T>::clear_padding(const Arguments& a) {
+  T* out = output<T>(a, op::kGradX);
+  if (!out || order.dense) return;
   for (std::int64_t j = 0; j < desc.N; ++j)
     for (std::int64_t t = order.length[j]; t < desc.T; ++t)
-      std::fill_n(out + (t * desc.N + order.sequence[j]) * I, I, T(0));
-  for (std::int64_t s = 0; s < desc.T; ++s)
-    for (std::int64_t j = 0; j < order.active[s]; ++j)
-      std::copy_n(packed + (order.base[s] + j) * I, I, out + (order.time(j, s) * desc.N + order.sequence[j]) * I);
+      std::fill_n(out + (t * desc.N + order.sequence[j]) * desc.I, desc.I, T(0));
+}
+
+template <class T>
+void Backward<T>::run_block(std::int64_t first, std::int64_t last, const Arguments& a) {
+  const auto& kernels = simd().recurrent<T>();
+  block = first;
+  block_end = last;
+  const std::int64_t phases = 1 + z.cell.two_phase + desc.projection;
+  const int chunks = scan_chunks(desc, z, 1, a.parallel->threads());
+  Team(chunks).run((last - first) * phases + 1, *a.parallel, [&](int chunk, std::int64_t phase) {
+    step(last - 1 - phase / phases, phase % phases, kernels.chunk_of(z.H, 1, chunk, chunks),
+         kernels.chunk_of(z.R, 1, chunk, chunks), a);
+  });
+  add_weights(a);
+  emit_x(a);
 }
 
 template <class T>
 void Backward<T>::run(const Arguments& a) {
-  const auto& kernels = simd().recurrent<T>();
   order.build(input<std::int32_t>(a, op::kInLengths));
   prepare(a);
-  const std::int64_t phases = 1 + z.cell.two_phase + desc.projection;
-  const int chunks = scan_chunks(desc, z, 1, a.parallel->threads());
-  // One phase more, in which the first step hands over to the initial state.
-  Team(chunks).run(order.steps * phases + 1, *a.parallel, [&](int chunk, std::int64_t phase) {
-    step(order.steps - 1 - phase / phases, phase % phases, kernels.chunk_of(z.H, 1, chunk, chunks),
-         kernels.chunk_of(z.R, 1, chunk, chunks), a);
-  });
+  const void* inputs[op::kForwardInputs];
+  void* const no_outputs[op::kForwardOutputs] = {};
+  std::copy_n(a.inputs, op::kForwardInputs, inputs);
+  const Arguments again{inputs, no_outputs, forward_workspace, a.parallel, a.queue};
+  std::optional<Forward<T>> forward;
+  if (desc.segment > 0) forward.emplace(desc, forward_workspace, segment_reserve, true).prepare(again);
+
+  const std::int64_t block_length = block_steps(desc), segment_length = segment_steps(desc);
+  if (order.steps == 0) run_block(0, 0, a);  // nothing to add up: zeros
+  std::int64_t last = order.steps;
+  for (std::int64_t s = (order.steps - 1) / block_length * block_length; s >= 0 && last > 0; s -= block_length) {
+    if (forward && (last == order.steps || last % segment_length == 0)) {
+      segment = (last - 1) / segment_length * segment_length;
+      const T* states = kept_states + segment / segment_length * Forward<T>::kept_states(desc, z);
+      reserve = forward->again(segment, last, states, again);
+    }
+    run_block(s, last, a);
+    last = s;
+  }
   emit_initial(a);
   emit_weights(a);
-  emit_x(a);
+  clear_padding(a);
 }
 
 }  // namespace

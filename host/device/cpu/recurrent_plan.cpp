@@ -109,12 +109,12 @@ void unpad_units(const T* from, std::int64_t gates, std::int64_t H, std::int64_t
 }
 
 template <class T>
-const T* gather_x(const Order& order, const T* x, std::int64_t I, T* packed) {
-  if (order.dense) return x;
-  for (std::int64_t s = 0; s < order.T; ++s)
+const T* gather_x(const Order& order, const T* x, std::int64_t I, std::int64_t first, std::int64_t last, T* packed) {
+  if (order.dense) return x + order.base[first] * I;
+  for (std::int64_t s = first; s < last; ++s)
     for (std::int64_t j = 0; j < order.active[s]; ++j) {
       const T* from = x + (order.time(j, s) * order.N + order.sequence[j]) * I;
-      std::copy(from, from + I, packed + (order.base[s] + j) * I);
+      std::copy(from, from + I, packed + (order.base[s] - order.base[first] + j) * I);
     }
   return packed;
 }
@@ -127,7 +127,7 @@ const T* gather_x(const Order& order, const T* x, std::int64_t I, T* packed) {
   template void pack_all<T>(const PanelSource<T>&, std::int64_t, T*, Parallel&);                                   \
   template void pad_units<T>(const T*, std::int64_t, std::int64_t, std::int64_t, T*);                              \
   template void unpad_units<T>(const T*, std::int64_t, std::int64_t, std::int64_t, T*);                            \
-  template const T* gather_x<T>(const Order&, const T*, std::int64_t, T*);
+  template const T* gather_x<T>(const Order&, const T*, std::int64_t, std::int64_t, std::int64_t, T*);
 SEQGPU_INSTANTIATE(float)
 SEQGPU_INSTANTIATE(double)
 #undef SEQGPU_INSTANTIATE

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -68,14 +69,14 @@ struct Order {
   std::int64_t time(std::int64_t row, std::int64_t step) const { return reverse ? length[row] - 1 - step : step; }
 };
 
-/// Kept from forward for backward; in inference one step of it, overwritten by each.
+/// What forward leaves for backward; where nobody wants it, one step of it, overwritten by each.
 ///
 /// A step writes its states for all its rows to where the next step's begin. Sequences that end with it have no row
 /// there: theirs are copied out before the next step writes over them, hence N rows more than there are.
 template <class T>
 struct Reserve {
   T* prev[op::kMaxStates] = {};  // states before each step, after resets [rows + N, R], then [rows + N, H]
-  T* entering = nullptr;         // what entered the recurrent product [rows, R]; prev[0] without dropout
+  T* entering = nullptr;         // what entered the recurrent product [rows + N, R]; prev[0] without dropout
   T* saved = nullptr;            // [rows, kSaved*H]
   T* second = nullptr;           // two-phase: r*h [rows, H]
   T* unprojected = nullptr;      // projection: the cell's h [rows, H]
@@ -84,7 +85,7 @@ struct Reserve {
   static Reserve take(Carver& carver, const Sizes<T>& z, const op::RecurrentDesc& desc, std::int64_t rows) {
     Reserve r;
     for (std::int64_t s = 0; s < z.S; ++s) r.prev[s] = carver.take<T>((rows + desc.N) * z.width(s));
-    r.entering = z.dropout ? carver.take<T>(rows * z.R) : r.prev[0];
+    r.entering = z.dropout ? carver.take<T>((rows + desc.N) * z.R) : r.prev[0];
     r.saved = carver.take<T>(rows * z.cell.saved * z.H);
     if (z.cell.two_phase) r.second = carver.take<T>(rows * z.H);
     if (desc.projection) r.unprojected = carver.take<T>(rows * z.H);
@@ -140,8 +141,23 @@ void pad_units(const T* from, std::int64_t gates, std::int64_t H, std::int64_t c
 template <class T>
 void unpad_units(const T* from, std::int64_t gates, std::int64_t H, std::int64_t columns, T* to);
 
-/// x of the valid rows, packed. The caller's x itself where it is in that order already.
+/// x of the valid rows of steps [first, last), packed. The caller's x itself where it is in that order already.
 template <class T>
-const T* gather_x(const Order& order, const T* x, std::int64_t I, T* packed);
+const T* gather_x(const Order& order, const T* x, std::int64_t I, std::int64_t first, std::int64_t last, T* packed);
+
+/// Both passes go by blocks of so many steps: the products of a block's inputs and weights run while what the scan of
+/// its steps reads or wrote is in the cache, and need memory for one block only. A function of the shape alone: sums
+/// over all steps are made block by block.
+inline std::int64_t block_steps(const op::RecurrentDesc& d) {
+  constexpr std::int64_t kBlockRows = 512;
+  return std::clamp<std::int64_t>((kBlockRows + d.N - 1) / std::max<std::int64_t>(d.N, 1), 1,
+                                  std::max<std::int64_t>(d.T, 1));
+}
+
+/// desc.segment in whole blocks; all steps where it is 0.
+inline std::int64_t segment_steps(const op::RecurrentDesc& d) {
+  const std::int64_t block = block_steps(d), all = std::max<std::int64_t>(d.T, 1);
+  return d.segment == 0 ? all : std::min((d.segment + block - 1) / block * block, all);
+}
 
 }  // namespace seqgpu::device::cpu
