@@ -14,6 +14,7 @@ enum class FaultyArgument : int {
 /// Per launch: the first illegal element of each argument, as index << 32 | value; all bits set: none.
 struct Fault {
   unsigned long long first[2];
+  long long detail[3];  // what an operation adds to say what is wrong; one thread of a launch may write them
 };
 
 /// Where a launch reports; passed to kernels by value. Both null: nobody listens (tests of single kernels).

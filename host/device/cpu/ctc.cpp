@@ -3,6 +3,7 @@
 
 #include "device/cpu/ctc_walk.hpp"
 #include "device/cpu/instantiate.hpp"
+#include "device/input_errors.hpp"
 
 // CTC. Forward walks alpha to the end and leaves a checkpoint every few frames. Backward walks back block by block:
 // alpha again, beta, posteriors, gradient. Beta of a small batch is walked by forward, too, so that pieces of one
@@ -32,7 +33,10 @@ void Forward<T>::run() {
   using Gradient = typename CtcKept<T>::Gradient;
   for (std::int64_t n = 0; n < desc.N; ++n) {
     if (walk.possible(n)) continue;
-    if (desc.impossible == op::CtcDesc::Impossible::error) throw ctc_impossible_error(desc, n, walk.sequence(n));
+    if (desc.impossible == op::CtcDesc::Impossible::error) {
+      const CtcSequence& s = walk.sequence(n);
+      throw ctc_impossible_error(desc, n, s.U, s.needed, s.frames);
+    }
     walk.number(n) = std::numeric_limits<double>::infinity();
     *walk.kept(n).gradient = Gradient::zero;
   }

@@ -6,7 +6,6 @@
 #include "device/cpu/dispatch.hpp"
 #include "device/cpu/recurrent_plan.hpp"
 #include "op/ctc_desc.hpp"
-#include "seqgpu/error.hpp"
 
 // Sizes and places of what CTC keeps on the CPU. All are functions of the shape, never of lengths or labels.
 namespace seqgpu::device::cpu {
@@ -179,8 +178,5 @@ std::size_t ctc_workspace_bytes(const op::CtcDesc& d, bool with_reserve) {
 /// Checks lengths and labels. @param sequences  [d.N], filled
 /// @throws Error{invalid_argument}
 void ctc_sequences(const op::CtcDesc& d, const Arguments& a, CtcSequence* sequences);
-
-/// Says how many frames a target needs and how many it has.
-Error ctc_impossible_error(const op::CtcDesc& d, std::int64_t n, const CtcSequence& sequence);
 
 }  // namespace seqgpu::device::cpu

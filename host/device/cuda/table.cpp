@@ -8,6 +8,7 @@ OpTable make_table(const Limits& limits) {
   OpTable table;
   add_ops(table);
   add_recurrent(table);
+  add_ctc(table);
   table.limits = limits;
   return table;
 }

@@ -1,0 +1,244 @@
+#pragma once
+
+#include "kernels/ctc/group.cuh"
+#include "kernels/ctc/home.cuh"
+
+// The recursion: Graves et al. 2006, equations 6 to 11. One direction of one sequence, block of frames by block; what
+// both directions do, and what each does.
+namespace seqgpu::kernels {
+
+/// Where one sequence's rows are kept, and what is wanted of it.
+struct CtcPlaces {
+  CtcPair* rows;         // [blocks, labels + 1]
+  std::int64_t* powers;  // [blocks]
+  CtcPair* meeting;      // [labels + 1]
+  float* posteriors;     // [frames, labels + 1]: over the columns
+  float* alignment;      // frame t at t * alignment_row, or null
+  std::int64_t alignment_row;
+};
+
+template <class Home>
+class CtcWalk {
+ public:
+  __device__ CtcWalk(const CtcView& view, const CtcPlaces& places, CtcGroup& group, Home& home)
+      : view_(view), places_(places), group_(group), home_(home) {}
+
+  __device__ std::int64_t power() const { return power_; }
+
+  /// All states 0 but for blank `position`, which is 1.
+  __device__ void start(std::int64_t position) {
+    for (int j = 0; j < home_.count(); ++j) {
+      home_.now(j) = {home_.position(j) == position ? CtcNumber{1.f, 0} : ctc_zero(), ctc_zero()};
+    }
+  }
+
+  /// Mantissas into [1, 2) and the largest exponent to 0.
+  __device__ void normalise() {
+    int top = kCtcDead;
+    for (int j = 0; j < home_.count(); ++j) {
+      CtcPair s = home_.now(j);
+      s = {ctc_normal(s.blank), ctc_normal(s.label)};
+      top = max(top, max(s.blank.k, s.label.k));
+      home_.now(j) = s;
+    }
+    top = group_.most(top);
+    if (top <= kCtcLive) return;
+    for (int j = 0; j < home_.count(); ++j) {
+      CtcPair& s = home_.now(j);
+      s.blank.k = max(s.blank.k - top, kCtcDead);
+      s.label.k = max(s.label.k - top, kCtcDead);
+    }
+    power_ += top;
+  }
+
+  __device__ void fetch(std::int64_t block) { home_.fetch(block); }
+  __device__ void emit(std::int64_t block) { home_.emit(block, blank_); }
+  /// Frames of a block that there are.
+  __device__ int frames(std::int64_t block) const {
+    const std::int64_t left = view_.length - block * kCtcBlock;
+    return static_cast<int>(left < kCtcBlock ? left : kCtcBlock);
+  }
+
+  __device__ void store(std::int64_t block) {
+    store(places_.rows + block * (view_.labels + 1));
+    if (group_.thread() == 0) places_.powers[block] = power_;
+  }
+  __device__ void store(CtcPair* row) {
+    for (int j = 0; j < home_.count(); ++j) {
+      if (home_.position(j) <= view_.labels) row[home_.position(j)] = home_.now(j);
+    }
+  }
+  /// A row that the other direction stored.
+  __device__ CtcPair stored(const CtcPair* row, int j) const {
+    return home_.position(j) <= view_.labels ? row[home_.position(j)] : CtcPair{ctc_zero(), ctc_zero()};
+  }
+
+  /// alpha in the frame that is the block's i-th, from the one before it: read(j) to write(j, states).
+  template <class Read, class Write>
+  __device__ void alpha(int i, Read read, Write write) {
+    CtcNumber before = group_.from_left(read(home_.count() - 1).label);
+    for (int j = 0; j < home_.count(); ++j) {
+      const CtcPair from = read(j);
+      CtcPair to;
+      to.blank = ctc_times(ctc_add(from.blank, before), blank_[i]);
+      before.k += home_.skip(j);
+      to.label = ctc_times(ctc_add(from.label, from.blank, before), home_.label(i, j));
+      before = from.label;
+      write(j, to);
+    }
+  }
+
+  /// beta, without what its frame emits, from the frame behind it with that.
+  template <class Read, class Write>
+  __device__ void beta(Read read, Write write) {
+    CtcPair behind = group_.from_right(read(0));
+    for (int j = home_.count() - 1; j >= 0; --j) {
+      const CtcPair from = read(j);
+      CtcPair to;
+      to.blank = ctc_add(from.blank, from.label);
+      behind.label.k += home_.skip(j + 1);
+      to.label = ctc_add(from.label, behind.blank, behind.label);
+      behind = from;
+      write(j, to);
+    }
+  }
+  __device__ CtcPair emitted(CtcPair s, int i, int j) const {
+    return {ctc_times(s.blank, blank_[i]), ctc_times(s.label, home_.label(i, j))};
+  }
+
+  __device__ void step_alpha(int i) {
+    alpha(
+        i, [&](int j) { return home_.now(j); }, [&](int j, CtcPair s) { home_.now(j) = s; });
+  }
+  __device__ void step_beta(int i) {
+    beta([&](int j) { return home_.now(j); }, [&](int j, CtcPair s) { home_.now(j) = emitted(s, i, j); });
+  }
+
+  /// The exponent of the sum of alpha * beta, between the last frame of `alphas` and the first of this walk's.
+  __device__ std::int64_t meet(const CtcPair* alphas, std::int64_t alpha_power) {
+    beta([&](int j) { return home_.now(j); }, [&](int j, CtcPair s) { home_.other(0, j) = s; });
+    int top = kCtcDead;
+    for (int j = 0; j < home_.count(); ++j) {
+      const CtcPair a = stored(alphas, j), b = home_.other(0, j);
+      const CtcPair product{ctc_times(a.blank, b.blank), ctc_times(a.label, b.label)};
+      home_.other(0, j) = product;
+      top = max(top, max(ctc_exponent(product.blank), ctc_exponent(product.label)));
+    }
+    top = group_.most(top);
+    constexpr int kBits = 16;  // of the largest; as integers, so that the sum is one for all numbers of threads
+    unsigned long long sum = 0;
+    for (int j = 0; j < home_.count(); ++j) {
+      const CtcNumber blank = ctc_normal(home_.other(0, j).blank), label = ctc_normal(home_.other(0, j).label);
+      const float unit = static_cast<float>(1 << kBits);
+      sum += static_cast<unsigned long long>(__float2int_rn(blank.m * ctc_power(blank.k, top) * unit));
+      sum += static_cast<unsigned long long>(__float2int_rn(label.m * ctc_power(label.k, top) * unit));
+    }
+    sum = group_.add_up(sum);
+    if (sum == 0) return 0;  // nothing is possible, and all terms will be 0
+    return alpha_power + power_ + top + (63 - __clzll(static_cast<long long>(sum))) - kBits;
+  }
+
+  /// A block in which this alpha crosses the other direction's half. @param total  what meet() found
+  __device__ void cross_alpha(std::int64_t block, std::int64_t total) {
+    const int n = frames(block);
+    const CtcPair* row = places_.rows + block * (view_.labels + 1);
+    for (int j = 0; j < home_.count(); ++j) home_.other(kCtcBlock, j) = stored(row, j);
+#pragma unroll
+    for (int i = kCtcBlock - 1; i >= 0; --i) {
+      if (i >= n) continue;
+      const auto read = [&](int j) {
+        return i == n - 1 ? home_.other(kCtcBlock, j) : emitted(home_.other(i + 1, j), min(i + 1, kCtcBlock - 1), j);
+      };
+      beta(read, [&](int j, CtcPair s) { home_.other(i, j) = s; });
+    }
+    const int relative = offset(places_.powers[block], total);
+    Sums sums = {};
+#pragma unroll
+    for (int i = 0; i < kCtcBlock; ++i) {
+      if (i >= n) continue;
+      step_alpha(i);
+      for (int j = 0; j < home_.count(); ++j) multiply(home_.now(j), home_.other(i, j), relative, sums, i);
+    }
+    finish(block, n, 0, sums);
+  }
+
+  /// The same for beta, whose half are whole blocks.
+  __device__ void cross_beta(std::int64_t block, std::int64_t total) {
+    const CtcPair* row = places_.rows + block * (view_.labels + 1);
+    for (int j = 0; j < home_.count(); ++j) home_.other(0, j) = stored(row, j);
+#pragma unroll
+    for (int i = 0; i < kCtcBlock; ++i) {
+      alpha(
+          i, [&](int j) { return home_.other(i, j); }, [&](int j, CtcPair s) { home_.other(i + 1, j) = s; });
+    }
+    const int relative = offset(places_.powers[block], total);
+    Sums sums = {};
+#pragma unroll
+    for (int i = kCtcBlock - 1; i >= 0; --i) {
+      beta([&](int j) { return home_.now(j); },
+           [&](int j, CtcPair s) {
+             multiply(s, home_.other(i + 1, j), relative, sums, i);
+             home_.now(j) = emitted(s, i, j);
+           });
+    }
+    finish(block, kCtcBlock, 1, sums);
+  }
+
+ private:
+  // Posteriors of a frame sum to 1, up to the drift of all frames' roundings, so they are added as integers of 2^-28,
+  // with room for a sum of 16: the same bits whoever adds them.
+  static constexpr float kUnit = 1.f / (1 << 28);
+  struct Sums {
+    unsigned of[2 * kCtcBlock];  // all states of frame i; its blanks at kCtcBlock + i
+  };
+
+  /// What brings a product of this row's numbers and that row's to about 1.
+  __device__ int offset(std::int64_t other_power, std::int64_t total) const {
+    const std::int64_t relative = power_ + other_power - total;
+    return static_cast<int>(relative < kCtcLive ? kCtcLive : relative > -kCtcLive ? -kCtcLive : relative);
+  }
+  static __device__ float term(CtcNumber a, CtcNumber b, int relative) {
+    const int k = max(a.k + b.k, kCtcDead) + relative;
+    return a.m * b.m * __int_as_float(min(max(k + 127, 0), 254) << 23);
+  }
+  /// Terms of frame i's posteriors, in the place of `other`.
+  __device__ void multiply(const CtcPair& mine, CtcPair& other, int relative, Sums& sums, int i) {
+    const float blank = term(mine.blank, other.blank, relative), label = term(mine.label, other.label, relative);
+    other.blank.m = blank;
+    other.label.m = label;
+    const unsigned blanks = static_cast<unsigned>(__float2int_rn(blank / kUnit));
+    sums.of[i] += blanks + static_cast<unsigned>(__float2int_rn(label / kUnit));
+    sums.of[kCtcBlock + i] += blanks;
+  }
+  /// Divides each frame's terms, which lie in other(first + i, .), by their sum, and writes them.
+  __device__ void finish(std::int64_t block, int n, int first, Sums& sums) {
+    group_.add_up(sums.of);
+#pragma unroll
+    for (int i = 0; i < kCtcBlock; ++i) {
+      if (i >= n) continue;
+      const std::int64_t t = block * kCtcBlock + i;
+      const float inverse = sums.of[i] > 0 ? 1.f / (static_cast<float>(sums.of[i]) * kUnit) : 0.f;
+      float* posteriors = places_.posteriors + t * (view_.labels + 1);
+      float* states = places_.alignment ? places_.alignment + t * places_.alignment_row : nullptr;
+      for (int j = 0; j < home_.count(); ++j) {
+        const std::int64_t position = home_.position(j);
+        if (position > view_.labels) continue;
+        const bool label = position < view_.labels;
+        const CtcPair& terms = home_.other(first + i, j);
+        posteriors[position] = (label ? terms.label.m : static_cast<float>(sums.of[kCtcBlock + i]) * kUnit) * inverse;
+        if (!states) continue;
+        states[2 * position] = terms.blank.m * inverse;
+        if (label) states[2 * position + 1] = terms.label.m * inverse;
+      }
+    }
+  }
+
+  const CtcView& view_;
+  const CtcPlaces& places_;
+  CtcGroup& group_;
+  Home& home_;
+  CtcNumber blank_[kCtcBlock];
+  std::int64_t power_ = 0;
+};
+
+}  // namespace seqgpu::kernels
