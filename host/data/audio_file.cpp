@@ -107,7 +107,7 @@ Waveform parse_audio(Bytes bytes, const std::string& name, const WavOptions& opt
 }
 
 Waveform read_audio(const std::string& path, const WavOptions& options) {
-  const std::string bytes = read_bytes(path, "read_audio");
+  const std::string bytes = read_sound_bytes(path, "read_audio");
   return parse_audio(std::as_bytes(std::span(bytes)), path, options);
 }
 

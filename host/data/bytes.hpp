@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <fstream>
 #include <string>
 #include <string_view>
@@ -17,6 +18,16 @@ inline std::string read_bytes(const std::string& path, const std::string& operat
   while (in.read(block, sizeof block) || in.gcount() > 0) bytes.append(block, static_cast<std::size_t>(in.gcount()));
   if (in.bad() || !in.eof()) throw Error(ErrorCode::io_failure, operation, path, "cannot be read; is it a folder?");
   return bytes;
+}
+
+// The same of a sound file, which has an end: a device or a pipe that a list of files names might have none.
+inline std::string read_sound_bytes(const std::string& path, const std::string& operation) {
+  std::error_code unknown;
+  const auto status = std::filesystem::status(path, unknown);
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
+    throw Error(ErrorCode::io_failure, operation, path, "is no regular file; name a sound file");
+  }
+  return read_bytes(path, operation);
 }
 
 inline void write_bytes(const std::string& path, std::string_view bytes, const std::string& operation) {

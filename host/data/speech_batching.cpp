@@ -63,7 +63,8 @@ SpeechExample read_example(const Manifest& manifest, const Utterance& utterance,
     throw Error(ErrorCode::invalid_file, "read_wav", utterance.path,
                 "gives " + std::to_string(frames) + " frames, but its transcript of " +
                     std::to_string(example.labels.size()) + " symbols needs at least " +
-                    std::to_string(std::max<std::int64_t>(needed, 1)));
+                    std::to_string(std::max<std::int64_t>(needed, 1)) +
+                    "; shorten it, leave it out, or take a smaller frame shift");
   }
   if (options.delta_order > 0)
     example.features = add_deltas(example.features, options.delta_order, options.delta_window);

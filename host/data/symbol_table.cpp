@@ -87,7 +87,8 @@ std::vector<std::int32_t> SymbolTable::encode(std::string_view transcript) const
     if (found == ids_.end()) {
       throw Error(ErrorCode::invalid_argument, "SymbolTable::encode", "transcript",
                   "holds \"" + unit.substr(0, 64) + "\", unit " + std::to_string(labels.size() + 1) +
-                      ", which is not among the " + std::to_string(size() - 1) + " symbols of the table");
+                      ", which is not among the " + std::to_string(size() - 1) +
+                      " symbols of the table; build the table of these transcripts too, or correct it");
     }
     labels.push_back(found->second);
   }

@@ -226,7 +226,7 @@ Waveform parse_wav(Bytes bytes, const std::string& name, const WavOptions& optio
 }
 
 Waveform read_wav(const std::string& path, const WavOptions& options) {
-  const std::string bytes = read_bytes(path, "read_wav");
+  const std::string bytes = read_sound_bytes(path, "read_wav");
   return parse_wav(std::as_bytes(std::span(bytes)), path, options);
 }
 

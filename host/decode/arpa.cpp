@@ -81,14 +81,15 @@ class ArpaParser {
     std::int64_t entries = 0;
     while (next_line() && !is_mark(line_)) {
       if (++entries > expected) {
-        fail("more " + std::to_string(n) + "-grams than the " + std::to_string(expected) + " that \\data\\ counts");
+        fail("more " + std::to_string(n) + "-grams than the " + std::to_string(expected) +
+             " that \\data\\ counts; correct the count");
       }
       read_ngram(n);
     }
     if (at_end_) fail("the file ends inside " + header + "; is it truncated?");
     if (entries < expected) {
       fail("\\data\\ counts " + std::to_string(expected) + " " + std::to_string(n) + "-grams, the section has " +
-           std::to_string(entries));
+           std::to_string(entries) + "; correct the count, or is the file truncated?");
     }
   }
 
@@ -111,7 +112,7 @@ class ArpaParser {
     const std::int32_t known = n == 1 ? add_word(node) : add_longer(words, node);
     if (known != node) {
       fail("duplicate of the " + std::to_string(n) + "-gram at line " +
-           std::to_string(lines_[static_cast<std::size_t>(known)]));
+           std::to_string(lines_[static_cast<std::size_t>(known)]) + "; remove one of them");
     }
     tables_.ngrams.push_back(ngram);
     lines_.push_back(number_);
@@ -137,7 +138,7 @@ class ArpaParser {
     }
     if (!has_back_off_[static_cast<std::size_t>(context)]) {
       fail("the context " + quoted(joined(words - 1)) + " has no back-off weight at line " +
-           std::to_string(lines_[static_cast<std::size_t>(context)]));
+           std::to_string(lines_[static_cast<std::size_t>(context)]) + "; add one, 0 for none");
     }
     return tables_.children.try_emplace(Tables::key(context, word), node).first->second;
   }

@@ -46,11 +46,14 @@ TEST(AudioFile, WavIsReadByOurOwnReader) {
   expect_refused("no sound", "read_wav: a.sound is no WAV file");
   expect_refused("\xff\xfe"s + "U\0T\0F\0"s, "is no WAV file");
   expect_refused("RF64" + std::string(40, '\0'), "64-bit");
-  try {
-    read_audio(folder / "none.flac");
-    ADD_FAILURE();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), ErrorCode::io_failure);
+  for (const std::string& path : {folder / "none.flac", folder.path(), "/dev/zero"s}) {
+    try {
+      read_audio(path);
+      ADD_FAILURE() << path;
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ErrorCode::io_failure);
+    }
+    EXPECT_THROW(read_wav(path), Error);
   }
 }
 
