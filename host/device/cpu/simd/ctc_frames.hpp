@@ -14,29 +14,46 @@ double factor_scale() {
   return -__builtin_log(static_cast<double>(kFactor<T>));
 }
 
+/// e^d for floor <= d <= 0, and something for other d: exp() without its guards.
+template <class T>
+Pack<T> exp_below(Pack<T> d) {
+  const Number<T> n = split(d);
+  return n.m * power<T>(n.k, base_of<T>(all<T>(0)));
+}
+template <class T>
+constexpr T kFloor = sizeof(T) == 4 ? T(-87) : T(-700);
+
 template <class T>
 void softmax_sums(const T* x, std::int64_t count, T* largest, T* sum) {
   constexpr std::int64_t lanes = Pack<T>::kLanes;
   constexpr T never = -static_cast<T>(__builtin_huge_val());
-  constexpr T floor = sizeof(T) == 4 ? T(-87) : T(-700);  // exp saturates: -infinity would give 1e-38
   if (count < lanes) {
     T few[lanes];
     for (std::int64_t i = 0; i < lanes; ++i) few[i] = i < count ? x[i] : never;
     return softmax_sums(few, lanes, largest, sum);
   }
   const std::int64_t whole = count / lanes * lanes;
-  const Pack<T> last = Pack<T>::load(x + count - lanes);  // overlaps the whole packs
-  Pack<T> most = last;
-  for (std::int64_t i = 0; i < whole; i += lanes) most.v = larger(Pack<T>::load(x + i).v, most.v);
-  const Pack<T> shift(largest_of(most.v)), none(T(0));
+  const Pack<T> last = Pack<T>::load(x + count - lanes);         // overlaps the whole packs
+  const std::int64_t pairs = whole / (2 * lanes) * (2 * lanes);  // two chains: each waits for itself
+  Pack<T> most = last, other = last;
+  for (std::int64_t i = 0; i < pairs; i += 2 * lanes) {
+    most.v = larger(Pack<T>::load(x + i).v, most.v);
+    other.v = larger(Pack<T>::load(x + i + lanes).v, other.v);
+  }
+  if (pairs < whole) most.v = larger(Pack<T>::load(x + pairs).v, most.v);
+  const Pack<T> shift(largest_of(larger(most.v, other.v))), none(T(0));
   const auto term = [&](Pack<T> v) {  // what is no number stays none
     const Pack<T> d = v - shift;
-    return select(d.v <= floor, none, exp(d));
+    return select(d.v <= kFloor<T>, none, exp_below(d));
   };
-  Pack<T> sums = select(lane_numbers<T>() < all<T>(lanes - (count - whole)), none, term(last));
-  for (std::int64_t i = 0; i < whole; i += lanes) sums = sums + term(Pack<T>::load(x + i));
+  Pack<T> sums = select(lane_numbers<T>() < all<T>(lanes - (count - whole)), none, term(last)), others = none;
+  for (std::int64_t i = 0; i < pairs; i += 2 * lanes) {
+    sums = sums + term(Pack<T>::load(x + i));
+    others = others + term(Pack<T>::load(x + i + lanes));
+  }
+  if (pairs < whole) sums = sums + term(Pack<T>::load(x + pairs));
   *largest = shift.v[0];
-  *sum = sum_of(sums).v[0];
+  *sum = sum_of(sums + others).v[0];
 }
 
 /// y = scale * exp(x - largest); y may be x.
@@ -44,16 +61,19 @@ template <class T>
 void softmax(const T* x, std::int64_t count, T largest, T scale, T* y) {
   constexpr std::int64_t lanes = Pack<T>::kLanes;
   const Pack<T> shift(largest), factor(scale);
+  const auto value = [&](Pack<T> v) {
+    return factor * exp_below(Pack<T>(larger((v - shift).v, Pack<T>(kFloor<T>).v)));
+  };
   if (count < lanes) {
     T few[lanes] = {};
     for (std::int64_t i = 0; i < count; ++i) few[i] = x[i];
-    (factor * exp(Pack<T>::load(few) - shift)).store(few);
+    value(Pack<T>::load(few)).store(few);
     for (std::int64_t i = 0; i < count; ++i) y[i] = few[i];
     return;
   }
   // The last pack overlaps the one before, so it is read first.
-  const Pack<T> last = factor * exp(Pack<T>::load(x + count - lanes) - shift);
-  for (std::int64_t i = 0; i + lanes < count; i += lanes) (factor * exp(Pack<T>::load(x + i) - shift)).store(y + i);
+  const Pack<T> last = value(Pack<T>::load(x + count - lanes));
+  for (std::int64_t i = 0; i + lanes < count; i += lanes) value(Pack<T>::load(x + i)).store(y + i);
   last.store(y + count - lanes);
 }
 
@@ -100,12 +120,13 @@ Range range_of(const CtcSource<T>& s, std::int64_t t) {
   return {first > 0 ? first / lanes * lanes : 0, (last / lanes + 1) * lanes};
 }
 
-/// Short frames lie far apart, and the processor does not guess where the next one is.
+/// Frames lie far apart, and the processor does not guess where the next one is: all of a short one, or the beginning,
+/// from where it does.
 template <class T>
 void fetch(const CtcSource<T>& s, std::int64_t t) {
-  if (short_packs<T>(s.C) == 0) return;
   const char* x = reinterpret_cast<const char*>(s.x + t * s.stride);
-  for (std::int64_t i = 0; i < s.C * static_cast<std::int64_t>(sizeof(T)) + 63; i += 64) __builtin_prefetch(x + i);
+  const std::int64_t bytes = s.C * static_cast<std::int64_t>(sizeof(T)) + 63;
+  for (std::int64_t i = 0; i < (bytes < 512 ? bytes : 512); i += 64) __builtin_prefetch(x + i);
 }
 constexpr std::int64_t kAhead = 8;  // frames
 

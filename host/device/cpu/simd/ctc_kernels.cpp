@@ -180,7 +180,8 @@ template <class T>
 void beta(const CtcSource<T>& s, const CtcBlock<T>& block, T* two[2], std::int64_t* power, std::int64_t exponent,
           const CtcOutputs<T>* outputs) {
   for (std::int64_t t = block.end; t-- > block.begin;) {
-    if (t >= block.end - block.begin) fetch(s, t - (block.end - block.begin));  // for the block before
+    const std::int64_t ahead = short_packs<T>(s.C) > 0 ? block.end - block.begin : 1;  // short: for the block before
+    if (outputs && t >= ahead) fetch(s, t - ahead);
     if ((t + 1) % kCtcNormalise == 0) *power += normalise(s, t + 1, two[0]);
     const CtcEmission<T>& e = block.emissions[t - block.begin];
     if (outputs) {
