@@ -3,7 +3,8 @@
 #include "emulator/grid.hpp"
 
 // Warp collectives: shuffles, votes, __syncwarp and tensor-core instructions alike. Every lane hands in a request; the
-// last one to come answers all, so no lane waits twice.
+// last one to come answers all, so no lane waits twice. Only __syncwarp, which answers nothing, orders memory: CUDA
+// promises no such thing of shuffles, votes, matches and reductions.
 
 namespace emulator {
 namespace {
@@ -50,8 +51,10 @@ void warp_collective(unsigned mask, const char* name, void* payload, Answer answ
   mine.here |= 1u << current->lane;
   if (mine.here == mask) {
     ++stats().collectives;
-    if (mine.answer) mine.answer(mine.payloads, mask);
-    order::join_lanes(warp, mask);
+    if (mine.answer)
+      mine.answer(mine.payloads, mask);
+    else
+      order::join_lanes(warp, mask);
     make_ready_warp(mine.lanes, mask);
     mine = warp.open.back();
     warp.open.pop_back();

@@ -8,10 +8,26 @@ namespace {
 
 using namespace kernels;
 
+constexpr unsigned kAllLanes = 0xffffffffu;
+
 __global__ void missing_syncwarp(float* out) {
   auto& s = shared<float[32]>();
   s[threadIdx.x] = static_cast<float>(threadIdx.x);
   out[threadIdx.x] = s[31 - threadIdx.x];
+}
+
+/// Lanes that meet in a collective other than __syncwarp need not see what the others wrote.
+enum class Meet { vote, shuffle, match, reduction };
+__global__ void collective_for_syncwarp(float* out, Meet meet) {
+  auto& s = shared<float[32]>();
+  const unsigned lane = threadIdx.x;
+  s[lane] = static_cast<float>(lane);
+  unsigned all = kAllLanes;
+  if (meet == Meet::vote) all = __ballot_sync(kAllLanes, 1);
+  if (meet == Meet::shuffle) all = __shfl_sync(kAllLanes, all, 5);
+  if (meet == Meet::match) all = __match_any_sync(kAllLanes, 7);
+  if (meet == Meet::reduction) all = __reduce_min_sync(kAllLanes, all);
+  out[lane] = s[31 - lane] + (all == kAllLanes ? 0.f : 1.f);
 }
 
 __global__ void missing_syncthreads(float* out) {
@@ -205,6 +221,12 @@ std::string run_one(void (*kernel)(P...), unsigned threads, A... args) {
   return compare(out, threads, [](int) { return 1; });
 }
 
+std::string run_collective(Meet meet) {
+  Array<float> out(32, 0.f);
+  launch(collective_for_syncwarp, {.grid = 1, .block = 32}, out.data(), meet);
+  return compare(out, 32, [](int i) { return 31 - i; });
+}
+
 constexpr const char* kRace = "race: (read|write) after (read|write)";
 
 }  // namespace
@@ -220,6 +242,10 @@ std::vector<Fault> barrier_faults() {
            },
        .every_order = "wrong result",
        .check = "uninitialised.*barrier_faults.cu:1[0-9]"},
+      {.name = "vote_for_syncwarp", .run = [] { return run_collective(Meet::vote); }, .check = kRace},
+      {.name = "shuffle_for_syncwarp", .run = [] { return run_collective(Meet::shuffle); }, .check = kRace},
+      {.name = "match_for_syncwarp", .run = [] { return run_collective(Meet::match); }, .check = kRace},
+      {.name = "reduction_for_syncwarp", .run = [] { return run_collective(Meet::reduction); }, .check = kRace},
       {.name = "missing_syncthreads",
        .run =
            [] {
