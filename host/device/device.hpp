@@ -16,6 +16,7 @@ namespace seqgpu::device {
 
 /// What a device can hold at once; all zero on the CPU.
 struct Limits {
+  int device = -1;             // the CUDA device that may be asked what its kernels need; -1: none
   int compute_capability = 0;  // 90 for 9.0
   int multiprocessors = 0;
   std::int64_t shared_bytes_per_block = 0;  // with the opt-in
@@ -24,7 +25,8 @@ struct Limits {
   std::string only;        // tests: take the row of this name wherever an operation has one
 };
 
-/// One way to compute one operation. Each function is a pure one of the description and the limits.
+/// One way to compute one operation. Each function is a pure one of the description and the limits; accepts() may also
+/// ask the device that the limits name whether a launch fits.
 struct Implementation {
   const char* name;
   std::string (*accepts)(const op::AnyDesc&, const Limits&);  // empty: yes; else the reason why not. Null: always

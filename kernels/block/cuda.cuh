@@ -3,6 +3,7 @@
 #include <cuda_runtime.h>
 
 #include <cstddef>
+#include <mutex>
 #include <string>
 #include <type_traits>
 
@@ -39,40 +40,86 @@ struct LaunchShape {
   Place place = Place::current();
 };
 
-/// Starts kernel(args...) on shape.stream. Above 8 blocks a cluster is of a non-portable size, and allowed here.
-/// @throws CudaError; errors of the kernel itself come from a later synchronisation
-template <class... P, class... A>
-void launch(void (*kernel)(P...), const LaunchShape& shape, const A&... args) {
-  cudaLaunchAttribute attributes[2] = {};
-  cudaLaunchConfig_t config = {};
-  config.gridDim = shape.grid;
-  config.blockDim = shape.block;
-  config.dynamicSmemBytes = shape.shared_bytes;
-  config.stream = shape.stream;
-  config.attrs = attributes;
-  if (shape.cooperative) {
-    cudaLaunchAttribute& attribute = attributes[config.numAttrs++];
-    attribute.id = cudaLaunchAttributeCooperative;
-    attribute.val.cooperative = 1;
+/// A LaunchShape in CUDA's words.
+class LaunchConfig {
+ public:
+  explicit LaunchConfig(const LaunchShape& shape) {
+    config_.gridDim = shape.grid;
+    config_.blockDim = shape.block;
+    config_.dynamicSmemBytes = shape.shared_bytes;
+    config_.stream = shape.stream;
+    config_.attrs = attributes_;
+    if (shape.cooperative) {
+      cudaLaunchAttribute& attribute = attributes_[config_.numAttrs++];
+      attribute.id = cudaLaunchAttributeCooperative;
+      attribute.val.cooperative = 1;
+    }
+    if (shape.cluster > 1) {
+      cudaLaunchAttribute& attribute = attributes_[config_.numAttrs++];
+      attribute.id = cudaLaunchAttributeClusterDimension;
+      attribute.val.clusterDim.x = shape.cluster;
+      attribute.val.clusterDim.y = attribute.val.clusterDim.z = 1;
+    }
   }
-  if (shape.cluster > 1) {
-    cudaLaunchAttribute& attribute = attributes[config.numAttrs++];
-    attribute.id = cudaLaunchAttributeClusterDimension;
-    attribute.val.clusterDim.x = shape.cluster;
-    attribute.val.clusterDim.y = attribute.val.clusterDim.z = 1;
-  }
+  LaunchConfig(const LaunchConfig&) = delete;
+  LaunchConfig& operator=(const LaunchConfig&) = delete;
+  const cudaLaunchConfig_t* get() const { return &config_; }
+
+ private:
+  cudaLaunchAttribute attributes_[2] = {};
+  cudaLaunchConfig_t config_ = {};
+};
+
+/// Opts into shared bytes above 48 KiB and into clusters above 8 blocks, whose size is not portable. What a kernel has
+/// opted into is the process's: held until the call that needs it was made, or another thread asks for less meanwhile.
+template <class... P>
+[[nodiscard]] std::unique_lock<std::mutex> opt_in(void (*kernel)(P...), const LaunchShape& shape) {
+  static std::mutex mutex;  // of this kernel's type
   constexpr std::size_t kSharedWithoutOptIn = 48 * 1024;
   constexpr unsigned kPortableCluster = 8;
-  if (shape.shared_bytes > kSharedWithoutOptIn)
+  std::unique_lock<std::mutex> lock(mutex, std::defer_lock);
+  if (shape.shared_bytes > kSharedWithoutOptIn) {
+    lock.lock();
     check(
         cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shape.shared_bytes)),
         "cudaFuncSetAttribute");
+  }
   if (shape.cluster > kPortableCluster)
     check(cudaFuncSetAttribute(kernel, cudaFuncAttributeNonPortableClusterSizeAllowed, 1), "cudaFuncSetAttribute");
+  return lock;
+}
+
+/// Starts kernel(args...) on shape.stream.
+/// @throws CudaError; errors of the kernel itself come from a later synchronisation
+template <class... P, class... A>
+void launch(void (*kernel)(P...), const LaunchShape& shape, const A&... args) {
+  const LaunchConfig config(shape);
+  const auto opted_in = opt_in(kernel, shape);
 #if defined(SEQGPU_EMULATED)
   emulator::launch_location = emulator::here(shape.place);
 #endif
-  check(cudaLaunchKernelEx(&config, kernel, static_cast<P>(args)...), "cudaLaunchKernelEx");
+  check(cudaLaunchKernelEx(config.get(), kernel, static_cast<P>(args)...), "cudaLaunchKernelEx");
+}
+
+/// How many blocks of this launch a multiprocessor of the current device runs at once.
+template <class... P>
+int blocks_per_multiprocessor(void (*kernel)(P...), const LaunchShape& shape) {
+  const auto opted_in = opt_in(kernel, shape);
+  const auto threads = static_cast<int>(shape.block.x * shape.block.y * shape.block.z);
+  int blocks = 0;
+  check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, threads, shape.shared_bytes),
+        "cudaOccupancyMaxActiveBlocksPerMultiprocessor");
+  return blocks;
+}
+
+/// How many clusters of this launch the current device runs at once.
+template <class... P>
+int clusters_at_once(void (*kernel)(P...), const LaunchShape& shape) {
+  const LaunchConfig config(shape);
+  const auto opted_in = opt_in(kernel, shape);
+  int clusters = 0;
+  check(cudaOccupancyMaxActiveClusters(&clusters, kernel, config.get()), "cudaOccupancyMaxActiveClusters");
+  return clusters;
 }
 
 /// An object in shared memory, uninitialised, one for each block of the launch. Within a kernel the same T and Tag mean

@@ -143,20 +143,38 @@ __global__ void __launch_bounds__(kClusterThreads, 1)
 #endif
 }
 
+template <Precision precision, int gates, int padded>
+using ClusterBackwardProduct =
+    std::conditional_t<precision == Precision::bf16, ClusterBf16BackwardProduct<gates, padded>,
+                       ClusterF32BackwardProduct<gates, padded>>;
+
 template <class Cell, Precision precision>
 void launch_cluster_backward(const ScanBackward* scans, int count, const ClusterPlan& plan, cudaStream_t stream) {
   if constexpr (Cell::kTwoPhase) {
     throw std::logic_error("cluster-persistent: this cell has two phases");
   } else {
     with_padded_size<precision, Cell::kGates>(plan, [&](auto padded) {
-      using Product =
-          std::conditional_t<precision == Precision::bf16, ClusterBf16BackwardProduct<Cell::kGates, padded()>,
-                             ClusterF32BackwardProduct<Cell::kGates, padded()>>;
+      using Product = ClusterBackwardProduct<precision, Cell::kGates, padded()>;
       static_assert(sizeof(ClusterBackwardShared<Product>) ==
                     cluster_backward_shared(precision, Cell::kGates, padded()));
       launch_clusters(cluster_backward_kernel<Cell, Product>, scans, count, plan, plan.backward_shared_bytes, stream);
     });
   }
+}
+
+template <class Cell, Precision precision>
+int count_cluster_backward(const ClusterPlan& plan) {
+  int clusters = 0;
+  if constexpr (Cell::kTwoPhase) {
+    throw std::logic_error("cluster-persistent: this cell has two phases");
+  } else {
+    with_padded_size<precision, Cell::kGates>(plan, [&](auto padded) {
+      clusters =
+          clusters_at_once(cluster_backward_kernel<Cell, ClusterBackwardProduct<precision, Cell::kGates, padded()>>,
+                           cluster_shape(plan, 1, 1, plan.backward_shared_bytes, nullptr));
+    });
+  }
+  return clusters;
 }
 
 }  // namespace seqgpu::kernels

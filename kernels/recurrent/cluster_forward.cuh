@@ -151,19 +151,36 @@ __global__ void __launch_bounds__(kClusterThreads, 1)
 #endif
 }
 
+template <Precision precision, int gates, int padded>
+using ClusterForwardProduct = std::conditional_t<precision == Precision::bf16, ClusterBf16ForwardProduct<gates, padded>,
+                                                 ClusterF32ForwardProduct<gates, padded>>;
+
 template <class Cell, Precision precision>
 void launch_cluster_forward(const ScanForward* scans, int count, const ClusterPlan& plan, cudaStream_t stream) {
   if constexpr (Cell::kTwoPhase) {
     throw std::logic_error("cluster-persistent: this cell has two phases");
   } else {
     with_padded_size<precision, Cell::kGates>(plan, [&](auto padded) {
-      using Product =
-          std::conditional_t<precision == Precision::bf16, ClusterBf16ForwardProduct<Cell::kGates, padded()>,
-                             ClusterF32ForwardProduct<Cell::kGates, padded()>>;
+      using Product = ClusterForwardProduct<precision, Cell::kGates, padded()>;
       static_assert(sizeof(ClusterForwardShared<Product>) == cluster_forward_shared(precision, Cell::kGates, padded()));
       launch_clusters(cluster_forward_kernel<Cell, Product>, scans, count, plan, plan.forward_shared_bytes, stream);
     });
   }
+}
+
+template <class Cell, Precision precision>
+int count_cluster_forward(const ClusterPlan& plan) {
+  int clusters = 0;
+  if constexpr (Cell::kTwoPhase) {
+    throw std::logic_error("cluster-persistent: this cell has two phases");
+  } else {
+    with_padded_size<precision, Cell::kGates>(plan, [&](auto padded) {
+      clusters =
+          clusters_at_once(cluster_forward_kernel<Cell, ClusterForwardProduct<precision, Cell::kGates, padded()>>,
+                           cluster_shape(plan, 1, 1, plan.forward_shared_bytes, nullptr));
+    });
+  }
+  return clusters;
 }
 
 }  // namespace seqgpu::kernels

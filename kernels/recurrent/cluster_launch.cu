@@ -23,4 +23,22 @@ void cluster_backward(const ScanBackward* scans, int count, const ClusterPlan& p
   });
 }
 
+int cluster_forward_at_once(CellKind cell, const ClusterPlan& plan) {
+  int clusters = 0;
+  cells::with_cell(cell, [&]<class Cell>(Cell) {
+    clusters = plan.precision == Precision::bf16 ? count_cluster_forward<Cell, Precision::bf16>(plan)
+                                                 : count_cluster_forward<Cell, Precision::f32>(plan);
+  });
+  return clusters;
+}
+
+int cluster_backward_at_once(CellKind cell, const ClusterPlan& plan) {
+  int clusters = 0;
+  cells::with_cell(cell, [&]<class Cell>(Cell) {
+    clusters = plan.precision == Precision::bf16 ? count_cluster_backward<Cell, Precision::bf16>(plan)
+                                                 : count_cluster_backward<Cell, Precision::f32>(plan);
+  });
+  return clusters;
+}
+
 }  // namespace seqgpu::kernels

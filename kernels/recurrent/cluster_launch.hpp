@@ -14,4 +14,8 @@ namespace seqgpu::kernels {
 void cluster_forward(const ScanForward* scans, int count, const ClusterPlan& plan, CUstream_st* stream);
 void cluster_backward(const ScanBackward* scans, int count, const ClusterPlan& plan, CUstream_st* stream);
 
+/// How many clusters of the plan the current device runs at once. @throws CudaError
+int cluster_forward_at_once(CellKind cell, const ClusterPlan& plan);
+int cluster_backward_at_once(CellKind cell, const ClusterPlan& plan);
+
 }  // namespace seqgpu::kernels

@@ -96,6 +96,17 @@ __device__ inline float sum_over_8_lanes(float (&values)[8], int lane) {
   return values[0];
 }
 
+inline LaunchShape cluster_shape(const ClusterPlan& plan, std::int64_t clusters, int directions,
+                                 std::int64_t shared_bytes, cudaStream_t stream) {
+  LaunchShape shape;
+  shape.grid = dim3(static_cast<unsigned>(clusters * plan.blocks), static_cast<unsigned>(directions));
+  shape.block = dim3(kClusterThreads);
+  shape.shared_bytes = static_cast<std::size_t>(shared_bytes);
+  shape.stream = stream;
+  shape.cluster = static_cast<unsigned>(plan.blocks);
+  return shape;
+}
+
 /// One launch over all clusters and directions.
 template <class Scan>
 void launch_clusters(void (*kernel)(ClusterScans<Scan>), const Scan* scans, int count, const ClusterPlan& plan,
@@ -104,13 +115,7 @@ void launch_clusters(void (*kernel)(ClusterScans<Scan>), const Scan* scans, int 
   for (int i = 0; i < count; ++i) arguments.scan[i] = scans[i];
   arguments.tile = plan.tile;
   const std::int64_t clusters = (scans[0].N + plan.tile - 1) / plan.tile;
-  LaunchShape shape;
-  shape.grid = dim3(static_cast<unsigned>(clusters * plan.blocks), static_cast<unsigned>(count));
-  shape.block = dim3(kClusterThreads);
-  shape.shared_bytes = static_cast<std::size_t>(shared_bytes);
-  shape.stream = stream;
-  shape.cluster = static_cast<unsigned>(plan.blocks);
-  launch(kernel, shape, arguments);
+  launch(kernel, cluster_shape(plan, clusters, count, shared_bytes, stream), arguments);
 }
 
 /// Calls run(std::integral_constant<int, padded H>) for the plan's size, if the weights fit.

@@ -19,11 +19,14 @@ void grid_order(const GridOrder& p, Stream stream);
 
 /// Per cell; instances in grid_persistent.cu.in. `plan` is plan_grid()'s for this shape and device, forward and
 /// backward each with its own; `workspace` is grid_workspace()'s, 256-byte aligned, uninitialised. A two-phase cell's
-/// throws CudaError: the strategy does not accept it.
+/// throw CudaError: the strategy does not accept it.
 template <class Cell>
 struct GridScan {
   static void forward(const ScanForward& scan, const GridPlan& plan, void* workspace, Stream stream);
   static void backward(const ScanBackward& scan, const GridPlan& plan, void* workspace, Stream stream);
+  /// How many of the plan's blocks a multiprocessor of the current device runs at once.
+  static int forward_blocks(const GridPlan& plan);
+  static int backward_blocks(const GridPlan& plan);
 };
 
 }  // namespace seqgpu::kernels

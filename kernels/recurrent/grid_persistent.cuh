@@ -43,6 +43,15 @@ inline void refuse_two_phases() {
   check(cudaErrorNotSupported, "grid-persistent scan of a cell with two products a step");
 }
 
+template <class Cell>
+auto grid_forward_of(const GridPlan& plan) {
+  return plan.bf16 ? grid_forward_kernel<Cell, WeightBf16> : grid_forward_kernel<Cell, WeightF32>;
+}
+template <class Cell>
+auto grid_backward_of(const GridPlan& plan) {
+  return plan.bf16 ? grid_backward_kernel<Cell, WeightBf16> : grid_backward_kernel<Cell, WeightF32>;
+}
+
 }  // namespace detail
 
 template <class Cell>
@@ -51,8 +60,7 @@ void GridScan<Cell>::forward(const ScanForward& scan, const GridPlan& plan, void
     detail::refuse_two_phases();
   } else {
     const auto args = detail::prepare_grid<Cell>(scan, plan, false, workspace, stream);
-    launch(plan.bf16 ? grid_forward_kernel<Cell, WeightBf16> : grid_forward_kernel<Cell, WeightF32>,
-           detail::grid_shape(plan, stream), args);
+    launch(detail::grid_forward_of<Cell>(plan), detail::grid_shape(plan, stream), args);
   }
 }
 
@@ -62,8 +70,27 @@ void GridScan<Cell>::backward(const ScanBackward& scan, const GridPlan& plan, vo
     detail::refuse_two_phases();
   } else {
     const auto args = detail::prepare_grid<Cell>(scan, plan, true, workspace, stream);
-    launch(plan.bf16 ? grid_backward_kernel<Cell, WeightBf16> : grid_backward_kernel<Cell, WeightF32>,
-           detail::grid_shape(plan, stream), args);
+    launch(detail::grid_backward_of<Cell>(plan), detail::grid_shape(plan, stream), args);
+  }
+}
+
+template <class Cell>
+int GridScan<Cell>::forward_blocks(const GridPlan& plan) {
+  if constexpr (Cell::kTwoPhase) {
+    detail::refuse_two_phases();
+    return 0;
+  } else {
+    return blocks_per_multiprocessor(detail::grid_forward_of<Cell>(plan), detail::grid_shape(plan, nullptr));
+  }
+}
+
+template <class Cell>
+int GridScan<Cell>::backward_blocks(const GridPlan& plan) {
+  if constexpr (Cell::kTwoPhase) {
+    detail::refuse_two_phases();
+    return 0;
+  } else {
+    return blocks_per_multiprocessor(detail::grid_backward_of<Cell>(plan), detail::grid_shape(plan, nullptr));
   }
 }
 

@@ -107,6 +107,7 @@ class CudaLost : public CudaBackendTest {
   static support::TaggerOptions model() {
     support::TaggerOptions options;
     options.layers = 2;  // both directions of each: something for every stream
+    options.hidden = 4;
     return options;
   }
 
@@ -120,7 +121,7 @@ class CudaLost : public CudaBackendTest {
       const Device device(breaking);
       support::Tagger tagger(device, model());
       Trainer trainer(device, tagger.parameters, Adam{}, [&](Graph& g) { return tagger.loss(g); });
-      const Batch batch = support::tagger_batch(3, 4, 1);
+      const Batch batch = support::tagger_batch(2, 3, 1);
       for (int step = 0; step < 3; ++step) trainer.step(batch);
       breaking->arm();
       emulator::reset_calls();
@@ -163,7 +164,7 @@ TEST_F(CudaLost, ReplayedStepNamesTheBrokenLaunch) {
     EXPECT_GE(by_stream.size(), 3u) << "the model was to keep several streams busy";
     heal(first);
     for (const auto& [stream, launches] : by_stream) {
-      for (const std::size_t victim : {launches.front(), launches[launches.size() / 2], launches.back()}) {
+      for (const std::size_t victim : {launches.front(), launches[launches.size() / 2]}) {
         emulator::options().quiet = true;
         emulator::set_stream_order(emulator::StreamOrder::enqueued);
         auto [breaking, message] = lose(victim);
@@ -187,8 +188,8 @@ TEST_F(CudaLost, ReplayedStepNamesTheBrokenLaunch) {
 // Notes go beside the launches: where they come late, the name is of an earlier launch, never of a later one.
 TEST_F(CudaLost, LateNotesNameNoLaterLaunch) {
   in_own_process([&] {
-    for (const std::size_t victim : {3u, 8u, 14u}) {
-      for (unsigned seed = 0; seed < 3; ++seed) {
+    for (const std::size_t victim : {3u, 14u}) {
+      for (unsigned seed = 0; seed < 2; ++seed) {
         emulator::options().quiet = true;
         emulator::set_stream_order(emulator::StreamOrder::random, seed);
         auto [breaking, message] = lose(victim);

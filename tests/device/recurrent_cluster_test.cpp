@@ -1,4 +1,4 @@
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <bit>
 
@@ -219,6 +219,49 @@ TEST_F(ClusterPersistent, Bf16RoundsEachTermOfBackwardOnce) {
       }
     }
 }
+
+#if defined(SEQGPU_TEST_EMULATED)
+// What the plan's arithmetic does not know, CUDA does: the row refuses, and another takes the layer.
+TEST_F(ClusterPersistent, AsksTheDeviceForRoom) {
+  const auto refusal = [](const std::string& row, bool training) {
+    Layer l = make_layer(CellKind::lstm, Direction::forward, variant("plain"), {2, 3, 2, 40});
+    return LayerRun<float>(backend(), row, l, training).refusal();
+  };
+  const auto occupancy_calls = [] { return emulator::calls("cudaOccupancyMaxActiveClusters"); };
+  const std::size_t before = occupancy_calls();
+  EXPECT_EQ(refusal("cluster-persistent", true), "");
+  EXPECT_EQ(occupancy_calls(), before + 2) << "forward and backward";
+  const int usual = emulator::device_model().threads_per_multiprocessor;
+  emulator::device_model().threads_per_multiprocessor = 128;  // not one block of 256
+  for (const bool training : {false, true}) {
+    EXPECT_THAT(
+        refusal("cluster-persistent", training),
+        testing::MatchesRegex("the device has no room for a cluster of 2 blocks of 256 threads and [0-9]+ bytes "
+                              "of shared memory"));
+    EXPECT_EQ(refusal("", training), "");
+  }
+  emulator::device_model().threads_per_multiprocessor = usual;
+  emulator::fail_next("cudaOccupancyMaxActiveClusters", cudaErrorUnknown);
+  EXPECT_THAT(refusal("cluster-persistent", false),
+              testing::HasSubstr("cudaOccupancyMaxActiveClusters: cudaErrorUnknown"));
+  EXPECT_EQ(cudaPeekAtLastError(), cudaSuccess);
+  EXPECT_EQ(refusal("cluster-persistent", true), "");
+}
+
+// Kernels of a second device are asked about there.
+TEST_F(ClusterPersistent, AsksTheDeviceThatItPlansFor) {
+  emulator::device_model().count = 2;
+  std::string why;
+  const auto second = device::make_cuda_backend({.device = 1}, why);
+  ASSERT_TRUE(second) << why;
+  EXPECT_EQ(second->table().limits.device, 1);
+  const Layer l = make_layer(CellKind::gru, Direction::forward, variant("plain"), {2, 3, 2, 40});
+  const std::size_t before = emulator::calls("cudaSetDevice");
+  EXPECT_EQ(LayerRun<float>(second, "cluster-persistent", l, false).refusal(), "");
+  EXPECT_EQ(emulator::calls("cudaSetDevice"), before + 2) << "there and back";
+  emulator::device_model().count = 1;
+}
+#endif
 
 }  // namespace
 }  // namespace seqgpu

@@ -1,4 +1,4 @@
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <algorithm>
 
@@ -204,6 +204,21 @@ TEST_F(RecurrentGrid, MatchesOnAnyNumberOfMultiprocessors) {
     }
   }
   emulator::device_model().multiprocessors = usual;
+}
+
+// What the plan's arithmetic does not know, CUDA does: the row refuses, and the layer runs in another way.
+TEST_F(RecurrentGrid, AsksTheDeviceWhatRunsAtOnce) {
+  const int usual = emulator::device_model().threads_per_multiprocessor;
+  Layer l = make_layer(CellKind::lstm, Direction::forward, variant("plain"), {2, 3, 2, 40});
+  l.desc.precision = Precision::f32;
+  EXPECT_EQ(LayerRun<float>(backend(), kRow, l, true).refusal(), "");
+  emulator::device_model().threads_per_multiprocessor = 32;  // not one block of this kernel
+  const std::string refusal = LayerRun<float>(backend(), kRow, l, true).refusal();
+  EXPECT_THAT(refusal,
+              testing::MatchesRegex("all [0-9]+ blocks must run at once, a multiprocessor runs 0 and the device 0"));
+  LayerRun<float> chosen(backend(), "", l, true);
+  EXPECT_EQ(chosen.refusal(), "");
+  emulator::device_model().threads_per_multiprocessor = usual;
 }
 #endif
 

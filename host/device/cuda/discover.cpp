@@ -83,6 +83,7 @@ std::string look_up(int device, Properties& properties) {
   static_cast<void>(cudaGetLastError());
   if (error != cudaSuccess) return name + " does not answer: " + text_of(error);
   properties = {p.name, limits_of(p)};
+  properties.limits.device = device;
   if (properties.limits.compute_capability < kOldest) {
     return name + ", " + p.name + ", has compute capability " + capability_text(properties.limits.compute_capability) +
            ", and " + capability_text(kOldest) + " or newer is needed";

@@ -1,3 +1,4 @@
+#include "device/cuda/ask_device.hpp"
 #include "device/cuda/recurrent.hpp"
 #include "kernels/recurrent/cluster_launch.hpp"
 
@@ -15,14 +16,28 @@ kernels::ClusterLimits limits_of(const Limits& limits) {
           .registers_per_multiprocessor = limits.registers_per_multiprocessor};
 }
 
-std::string accepts(const op::RecurrentDesc& d, Pass, const Limits& limits) {
+/// Where a device lays clusters, and what the compiler made of the kernel, only CUDA knows.
+std::string check_resident(CellKind cell, Pass pass, const kernels::ClusterPlan& plan, const Limits& limits) {
+  return ask_device(limits, [&]() -> std::string {
+    const bool forward = pass == Pass::forward;
+    const int clusters =
+        forward ? kernels::cluster_forward_at_once(cell, plan) : kernels::cluster_backward_at_once(cell, plan);
+    if (clusters > 0) return {};
+    const std::int64_t shared = forward ? plan.forward_shared_bytes : plan.backward_shared_bytes;
+    return "the device has no room for a cluster of " + std::to_string(plan.blocks) + " blocks of " +
+           std::to_string(plan.threads) + " threads and " + std::to_string(shared) + " bytes of shared memory";
+  });
+}
+
+std::string accepts(const op::RecurrentDesc& d, Pass pass, const Limits& limits) {
   const kernels::ClusterShape shape = {.cell = d.cell,
                                        .precision = d.precision,
                                        .N = d.N,
                                        .H = d.H,
                                        .projection = d.projection,
                                        .zoneout = d.zoneout_hidden > 0 || d.zoneout_cell > 0};
-  return kernels::plan_cluster(shape, limits_of(limits)).refusal;
+  const kernels::ClusterPlan plan = kernels::plan_cluster(shape, limits_of(limits));
+  return plan.refusal.empty() ? check_resident(d.cell, pass, plan, limits) : plan.refusal;
 }
 
 std::size_t workspace_bytes(const op::RecurrentDesc&, Pass, const Limits&) { return 0; }

@@ -1,3 +1,4 @@
+#include "device/cuda/ask_device.hpp"
 #include "device/cuda/recurrent.hpp"
 #include "kernels/cells/all_cells.hpp"
 #include "kernels/recurrent/grid_launch.hpp"
@@ -30,12 +31,28 @@ GridDecision decide(const GridShape& shape, const Limits& limits) {
                                     .shared_bytes_per_block = limits.shared_bytes_per_block});
 }
 
+/// Registers and static shared memory are the compiler's: only CUDA knows what of the plan runs at once.
+std::string check_resident(CellKind kind, Pass pass, const GridPlan& plan, const Limits& limits) {
+  return ask_device(limits, [&]() -> std::string {
+    int each = 0;
+    cells::with_cell(kind, [&](auto cell) {
+      using Scan = kernels::GridScan<decltype(cell)>;
+      each = pass == Pass::forward ? Scan::forward_blocks(plan) : Scan::backward_blocks(plan);
+    });
+    const int all = each * limits.multiprocessors;
+    if (plan.blocks() <= all) return {};
+    return "all " + std::to_string(plan.blocks()) + " blocks must run at once, a multiprocessor runs " +
+           std::to_string(each) + " and the device " + std::to_string(all);
+  });
+}
+
 std::string accepts(const op::RecurrentDesc& d, Pass pass, const Limits& limits) {
   if (cells::traits_of(d.cell).two_phase) return std::string(to_string(d.cell)) + " has two products a step";
   if (d.projection) return "a projection is a second product a step";
   if (d.zoneout_hidden > 0 || d.zoneout_cell > 0) return "zoneout";
   if (d.N == 0 || d.H == 0) return {};
-  return decide(shape_of(d, pass), limits).reason;
+  const GridDecision decision = decide(shape_of(d, pass), limits);
+  return decision.reason.empty() ? check_resident(d.cell, pass, decision.plan, limits) : decision.reason;
 }
 
 std::size_t workspace_bytes(const op::RecurrentDesc& d, Pass pass, const Limits& limits) {
