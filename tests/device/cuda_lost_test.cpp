@@ -166,6 +166,7 @@ TEST_F(CudaLost, ReplayedStepNamesTheBrokenLaunch) {
     for (const auto& [stream, launches] : by_stream) {
       for (const std::size_t victim : {launches.front(), launches[launches.size() / 2]}) {
         emulator::options().quiet = true;
+        if (victim != launches.front()) emulator::set_compute_capability(8, 0);  // without clusters, thus without pairs
         emulator::set_stream_order(emulator::StreamOrder::enqueued);
         auto [breaking, message] = lose(victim);
         const std::size_t named = launch_named(message);
@@ -191,6 +192,7 @@ TEST_F(CudaLost, LateNotesNameNoLaterLaunch) {
     for (const std::size_t victim : {3u, 14u}) {
       for (unsigned seed = 0; seed < 2; ++seed) {
         emulator::options().quiet = true;
+        emulator::set_compute_capability(8, 0);
         emulator::set_stream_order(emulator::StreamOrder::random, seed);
         auto [breaking, message] = lose(victim);
         const std::size_t named = launch_named(message);
