@@ -37,6 +37,7 @@ struct Implementation {
   /// The queues of the arguments share a stream.
   bool (*pairs)(const op::AnyDesc&, const op::AnyDesc&) = nullptr;
   void (*launch_pair)(const op::AnyDesc&, const Arguments&, const op::AnyDesc&, const Arguments&) = nullptr;
+  std::uint32_t unread = 0;  // bit i: input i is never looked at, and need not be kept for this operation
 };
 
 struct OpTable {

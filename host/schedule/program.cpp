@@ -14,14 +14,9 @@ using graph::Storage;
 
 std::size_t at(int i) { return static_cast<std::size_t>(i); }
 
-/// Chooses implementations and leaves out outputs that nobody reads.
+/// Chooses implementations and leaves out inputs that they do not look at and outputs that nobody reads.
 void choose_all(Program& p, const device::OpTable& table, const std::vector<Placed>& order) {
   std::vector<bool> read(p.graph.values.size(), false);
-  for (const Placed& placed : order) {
-    for (const int in : p.graph.nodes[at(placed.node)].inputs) {
-      if (in >= 0) read[at(in)] = true;
-    }
-  }
   for (const auto& [name, value] : p.graph.outputs) read[at(value)] = true;
   for (const Placed& placed : order) {
     const graph::Node& node = p.graph.nodes[at(placed.node)];
@@ -30,6 +25,15 @@ void choose_all(Program& p, const device::OpTable& table, const std::vector<Plac
     step.implementation = choice.implementation;
     step.rejected = std::move(choice.rejected);
     step.workspace_bytes = static_cast<std::int64_t>(step.implementation->workspace_bytes(node.desc, table.limits));
+    for (std::size_t i = 0; i < step.inputs.size(); ++i) {
+      if (i < 32 && (step.implementation->unread >> i & 1) != 0) step.inputs[i] = -1;
+      if (step.inputs[i] >= 0) read[at(step.inputs[i])] = true;
+    }
+    p.streams = std::max(p.streams, step.stream + 1);
+    p.steps.push_back(std::move(step));
+  }
+  for (Step& step : p.steps) {
+    const graph::Node& node = p.graph.nodes[at(step.node)];
     for (int& out : step.outputs) {
       if (out < 0) continue;
       const graph::ValueInfo& value = p.graph.values[at(out)];
@@ -38,8 +42,6 @@ void choose_all(Program& p, const device::OpTable& table, const std::vector<Plac
       }
       if (value.storage == Storage::arena && !read[at(out)]) out = -1;
     }
-    p.streams = std::max(p.streams, step.stream + 1);
-    p.steps.push_back(std::move(step));
   }
 }
 
@@ -201,7 +203,11 @@ std::string Program::explain() const {
   std::string text;
   for (const Step& step : steps) {
     text += std::string(op::name_of(graph.nodes[at(step.node)].desc)) + ": " + step.implementation->name;
-    text += step.rejected.empty() ? "\n" : " (" + step.rejected + ")\n";
+    if (!step.rejected.empty()) text += " (" + step.rejected + ")";
+    if (const auto* forward = std::get_if<op::RecurrentForwardDesc>(&graph.nodes[at(step.node)].desc)) {
+      if (forward->segment > 0) text += ", again in backward by " + std::to_string(forward->segment) + " steps";
+    }
+    text += "\n";
   }
   return text;
 }

@@ -38,6 +38,11 @@ struct Program {
 /// @param streams  at most this many
 Program plan(graph::Data graph, const device::OpTable& table, int streams);
 
+/// The same in an arena of `most_bytes`: where it would need more, recurrent layers keep their states only now and
+/// then, and backward runs forward again from each.
+/// @throws Error{out_of_memory} with what it would need
+Program plan_within(graph::Data graph, const device::OpTable& table, int streams, std::int64_t most_bytes);
+
 /// Start of each kind of storage.
 struct Bases {
   std::byte *arena = nullptr, *parameters = nullptr, *gradients = nullptr, *moment1 = nullptr, *moment2 = nullptr,

@@ -36,7 +36,9 @@ std::unique_ptr<Plan> Plans::make(const char* operation, const Batch& batch) {
     plan->inputs.push_back({name, value.dtype(), value.shape(), -1});
   }
   const device::Backend& backend = device_.backend();
-  plan->program = schedule::plan(std::move(graph.data()), backend.table(), backend.streams());
+  plan->program = most_bytes_
+                      ? schedule::plan_within(std::move(graph.data()), backend.table(), backend.streams(), *most_bytes_)
+                      : schedule::plan(std::move(graph.data()), backend.table(), backend.streams());
   for (Plan::Input& input : plan->inputs) {
     input.offset = plan->program.offsets[static_cast<std::size_t>(plan->program.graph.inputs.at(input.name))];
   }

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,9 @@ class Plans {
   Plans(const Device& device, bool training, std::function<void(Graph&)> describe, Fetches fetches = {})
       : device_(device), training_(training), describe_(std::move(describe)), fetches_(std::move(fetches)) {}
 
+  /// The most that the arena may take; none unless set.
+  void limit_arena(std::int64_t bytes) { most_bytes_ = bytes; }
+
   /// The plan for this batch's shapes, made at first need. Allocates nothing when it exists.
   Plan& find(const char* operation, const Batch& batch, schedule::Bases& bases);
   /// Copies the batch to the plan's inputs.
@@ -52,6 +56,7 @@ class Plans {
   bool training_;
   std::function<void(Graph&)> describe_;
   Fetches fetches_;
+  std::optional<std::int64_t> most_bytes_;
   std::vector<std::unique_ptr<Plan>> plans_;
   device::Buffer arena_;
 };

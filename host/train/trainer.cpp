@@ -176,12 +176,22 @@ struct Trainer::Impl {
     if (average.data()) buffers["average"] = &average;
     return buffers;
   }
+
+  /// What is held on the device beside the arena.
+  std::int64_t fixed_bytes() {
+    std::int64_t total = store().flat_bytes() + gradients.bytes() + control.bytes();
+    for (const auto& [name, buffer] : kept()) total += buffer->bytes();
+    return total;
+  }
 };
 
 Trainer::Trainer(const Device& device, Parameters& parameters, const Optimizer& optimizer,
-                 std::function<Value(Graph&)> build)
+                 std::function<Value(Graph&)> build, const TrainerOptions& options)
     : impl_(new Impl{device, parameters, {}, std::move(build), {}, {}, {}, {}, {}, {}, {}, {}, nullptr, {}, {}}) {
   Impl& t = *impl_;
+  if (options.memory_bytes < 0)
+    throw Error(ErrorCode::invalid_argument, "Trainer", "memory_bytes",
+                "must be 0 (no limit) or more, got " + std::to_string(options.memory_bytes));
   train::ParameterStore& store = parameters.store();
   store.freeze();
   t.optimizer = train::describe(optimizer, store.dtype, store.flat_count);
@@ -200,6 +210,7 @@ Trainer::Trainer(const Device& device, Parameters& parameters, const Optimizer& 
   }
   t.control = device::Buffer(device.share(), sizeof(op::Control));
   t.write_control({});
+  if (options.memory_bytes > 0) t.plans->limit_arena(options.memory_bytes - t.fixed_bytes());
   t.bases = {nullptr,          store.buffer.data(), t.gradients.data(), t.moment1.data(),
              t.moment2.data(), t.average.data(),    t.control.data()};
 }
@@ -235,12 +246,13 @@ std::string Trainer::describe(const Batch& batch) {
   return impl_->plans->find("Trainer::describe", batch, impl_->bases).program.to_string();
 }
 
+std::string Trainer::explain(const Batch& batch) {
+  return impl_->plans->find("Trainer::explain", batch, impl_->bases).program.explain();
+}
+
 std::int64_t Trainer::predicted_peak_bytes(const Batch& batch) {
   impl_->plans->find("Trainer::predicted_peak_bytes", batch, impl_->bases);
-  std::int64_t total =
-      impl_->plans->arena_bytes() + impl_->store().flat_bytes() + impl_->gradients.bytes() + impl_->control.bytes();
-  for (const auto& [name, buffer] : impl_->kept()) total += buffer->bytes();
-  return total;
+  return impl_->plans->arena_bytes() + impl_->fixed_bytes();
 }
 
 std::string Trainer::trace(const Batch& batch) {

@@ -19,16 +19,27 @@ struct StepReport {
   std::int64_t skipped_total = 0;
 };
 
+struct TrainerOptions {
+  /// What a trainer may hold on the device in bytes: parameters, gradients, moments, and the arena of a step. 0: no
+  /// limit. A plan that needs more has its recurrent layers keep their states only now and then on the CPU, and run
+  /// forward again in backward: the same bits, about a third slower. On CUDA they keep everything.
+  std::int64_t memory_bytes = 0;
+};
+
 /// Plans a whole training step (forward, backward, optimiser) once per batch shape and replays it.
 class SEQGPU_API Trainer {
  public:
   /// @param build  describes one step: takes inputs from the graph and returns the scalar loss
-  Trainer(const Device& device, Parameters& parameters, const Optimizer& optimizer, std::function<Value(Graph&)> build);
+  /// @throws Error{invalid_argument} if options.memory_bytes is negative
+  Trainer(const Device& device, Parameters& parameters, const Optimizer& optimizer, std::function<Value(Graph&)> build,
+          const TrainerOptions& options = {});
   ~Trainer();
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;
 
-  /// One step. @return the loss before the update  @throws Error naming the input that does not fit
+  /// One step. @return the loss before the update
+  /// @throws Error naming the input that does not fit; Error{out_of_memory} if the batch's plan exceeds
+  /// TrainerOptions::memory_bytes, after which smaller batches still run
   float step(const Batch& batch);
   const StepReport& report() const;
   /// Graph outputs of the last step.
@@ -42,6 +53,8 @@ class SEQGPU_API Trainer {
 
   /// The plan for this batch's shape, printed: order, streams, offsets, bytes, peak.
   std::string describe(const Batch& batch);
+  /// Why each node runs where it does: implementation chosen, why others were not, and what runs again in backward.
+  std::string explain(const Batch& batch);
   /// What this trainer holds on the device once this batch's shape is planned, in bytes: the arena at its largest,
   /// parameters, gradients and moments. Equals Device::memory().peak when nothing else lives there.
   std::int64_t predicted_peak_bytes(const Batch& batch);

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdio>
 #include <limits>
+#include <random>
 
 #include "tests/support/gradient_check.hpp"
 #include "tests/train/allocation_counter.hpp"
@@ -65,6 +66,64 @@ TEST(Trainer, PredictedPeakIsMeasuredPeak) {
   const Device device = cpu_device(1);
   { Tagger tagger(device, {}); }
   EXPECT_EQ(device.memory().current, 0);
+}
+
+/// A layer over T steps whose last state alone is looked at: what it keeps for backward is nearly all of its memory.
+struct LongSequence {
+  explicit LongSequence(const Device& device, TrainerOptions options = {})
+      : parameters(device, 3),
+        layer(parameters, "layer", {.cell = CellKind::lstm, .input = 8, .hidden = 48}),
+        trainer(
+            device, parameters, Adam{.rate = 1e-2f},
+            [this](Graph& g) {
+              const Value x = g.input("x", DType::f32, {"T", "N", "I"});
+              const Value h = layer.run(x, {}, {}, {}).final[0];
+              return reduce_all(mul(h, h), Reduction::mean);
+            },
+            options) {}
+
+  static Batch batch(std::int64_t T, std::int64_t N) {
+    HostTensor x(DType::f32, {T, N, 8});
+    std::mt19937 random(1);
+    for (float& v : x.view<float>()) v = std::uniform_real_distribution<float>(-1, 1)(random);
+    Batch batch;
+    batch["x"] = std::move(x);
+    return batch;
+  }
+
+  Parameters parameters;
+  nn::Recurrent layer;
+  Trainer trainer;
+};
+
+TEST(Trainer, KeepsToItsMemory) {
+  const Batch batch = LongSequence::batch(10000, 4);
+  const Device free = cpu_device(2), bound = cpu_device(2);
+  LongSequence a(free);
+  const std::int64_t whole = a.trainer.predicted_peak_bytes(batch), budget = whole / 10;
+  LongSequence b(bound, {.memory_bytes = budget});
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(a.trainer.step(batch), b.trainer.step(batch));
+  EXPECT_LE(bound.memory().peak, budget);
+  EXPECT_EQ(bound.memory().peak, b.trainer.predicted_peak_bytes(batch));
+  EXPECT_EQ(a.trainer.explain(batch).find("again in backward"), std::string::npos);
+  EXPECT_NE(b.trainer.explain(batch).find("again in backward"), std::string::npos);
+  const TensorMap left = a.parameters.all(), right = b.parameters.all();
+  for (const auto& [name, tensor] : left) EXPECT_EQ(tensor.bytes, right.at(name).bytes) << name;
+}
+
+TEST(Trainer, SaysWhatItWouldNeed) {
+  const Device device = cpu_device(1);
+  LongSequence tight(device, {.memory_bytes = 400'000});
+  try {
+    tight.trainer.step(LongSequence::batch(2000, 8));
+    ADD_FAILURE() << "no Error was thrown";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::out_of_memory);
+    EXPECT_EQ(e.argument(), "memory_bytes");
+    EXPECT_NE(std::string(e.what()).find("where recurrent layers run forward again"), std::string::npos) << e.what();
+  }
+  EXPECT_GT(tight.trainer.step(LongSequence::batch(3, 1)), 0);  // still usable
+  EXPECT_THROW(LongSequence(device, {.memory_bytes = -1}), Error);
 }
 
 struct History {

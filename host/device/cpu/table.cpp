@@ -96,6 +96,7 @@ OpTable make_table() {
                                                [](const op::AnyDesc& d, const Arguments& a) {
                                                  recurrent_backward(std::get<op::RecurrentBackwardDesc>(d), a);
                                                }});
+  t.of<op::RecurrentBackwardDesc>().back().unread = 1u << op::kInOutput;
   t.of<op::CtcForwardDesc>().push_back(
       {"mantissa and exponent", nullptr, ctc_workspace, ctc_reserve, launch<op::CtcForwardDesc>});
   add<op::CtcBackwardDesc>(t, "mantissa and exponent", ctc_backward_workspace);
