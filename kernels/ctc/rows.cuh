@@ -35,9 +35,10 @@ __global__ void __launch_bounds__(kElementThreads, kElementBlocks) ctc_rows_kern
     const std::int64_t at = n * z.T + t;
     const float largest = counts && x ? p.kept.largest[at] : 0.f;
     const float by_sum = counts && x ? scale / p.kept.sum[at] : 0.f;
+    const float otherwise = counts && p.d_loss && isnan(s.negative_log) ? NAN : 0.f;  // a loss that is no number
 #pragma unroll 4
     for (std::int64_t c = lane; active && c < z.C; c += p.lanes) {
-      y[c] = counts && x ? by_sum * expf(x[c] - largest) : 0.f;
+      y[c] = counts && x ? by_sum * expf(x[c] - largest) + otherwise : otherwise;
     }
     if (p.lanes > kWarp) {
       __syncthreads();
