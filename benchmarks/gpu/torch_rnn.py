@@ -117,7 +117,8 @@ def main():
 
         version = f"{torch.__version__}, cuDNN {torch.backends.cudnn.version()}"
         write(kind="contestant", contestant="pytorch", version=version)
-        for w in workloads.read(arguments.workloads, "gpu"):
+        layers = [w for w in workloads.read(arguments.workloads, "gpu") if w.get("kind", "layer") == "layer"]
+        for w in layers:
             for precision, dtype in PRECISIONS.items():
                 torch.backends.cudnn.allow_tf32 = precision != "f32"
                 torch.backends.cuda.matmul.allow_tf32 = precision != "f32"

@@ -28,7 +28,7 @@ def main():
         report["contest"] = contest.build(records)
         pages.append(contest.markdown(report["contest"]))
         charts += contest.charts(report["contest"])
-    if not on_cpu or of_kind(records, "time"):
+    if not on_cpu or of_kind(records, "time") or of_kind(records, "ctc time"):
         report.update(gpu.build(records, broken))
         pages.append(gpu.markdown(report))
         charts += gpu.charts(report)

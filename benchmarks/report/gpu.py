@@ -107,6 +107,29 @@ def misjudged(times, choices):
     return rows
 
 
+def compare_ctc(times):
+    """One row for each shape: ours, cuDNN's best algorithm, PyTorch's own kernels and its way to cuDNN."""
+    shapes = {}
+    for t in times:
+        shapes.setdefault(t["workload"], []).append(t)
+    rows = []
+    for workload, group in shapes.items():
+
+        def fastest(contestant, variant=None, group=group):
+            found = [t for t in group if t["contestant"] == contestant and variant in (None, t["variant"])]
+            return min(found, key=lambda t: t["us_median"], default=None)
+
+        ours = fastest("seqgpu")
+        row = {"workload": workload, "ours": ours}
+        peers = {"cudnn": fastest("cudnn"), "pytorch": fastest("pytorch", "native"),
+                 "pytorch_cudnn": fastest("pytorch", "cudnn")}  # fmt: skip
+        for name, peer in peers.items():
+            row[name] = peer
+            row["ratio_" + name] = peer["us_median"] / ours["us_median"] if peer and ours else None
+        rows.append(row)
+    return rows
+
+
 def build(records, broken):
     for r in of_kind(records, "micro"):
         r["parameters_key"] = json.dumps(r.get("parameters", {}), sort_keys=True)
@@ -129,6 +152,8 @@ def build(records, broken):
         "micro": micro,
         "summary": summarize(rows),
         "comparison": rows,
+        "ctc": compare_ctc(latest(of_kind(records, "ctc time"), ("contestant", "workload", "variant"))),
+        "ctc_left_out": latest(of_kind(records, "ctc left out"), ("contestant", "workload", "variant")),
         "choices": choices,
         "misjudged": misjudged(times, choices),
         "left_out": left_out,
@@ -197,6 +222,7 @@ def markdown(report):
     lines += table(["workload", "pass", "precision", "taken", "us/step", "faster", "us/step"],
                    [[m["workload"], m["pass"], m["precision"], m["taken"], number(m["us_per_step"], 3), m["faster"],
                      number(m["faster_us_per_step"], 3)] for m in report["misjudged"]])  # fmt: skip
+    lines += ctc_markdown(report)
     lines += ["## Micro-measurements", ""]
     lines += table(["id", "what", "parameters", "median", "min", "unit"],
                    [[m["id"], m["name"], ", ".join(f"{k} {v}" for k, v in m.get("parameters", {}).items()),
@@ -204,6 +230,26 @@ def markdown(report):
                     for m in report["micro"]])  # fmt: skip
     lines += left_out_markdown(report)
     return "\n".join(lines)
+
+
+def ctc_markdown(report):
+    if not report["ctc"] and not report["ctc_left_out"]:
+        return []
+    lines = ["## CTC", "", "Loss and gradient by logits, microseconds a call; charged as above. Error: of the loss, relative, or the "
+             "gradient, absolute, whichever is greater; ours and cuDNN's against our CPU's, PyTorch's against double.", ""]  # fmt: skip
+    peers = ("cudnn", "pytorch", "pytorch_cudnn")
+
+    def cell(t):
+        return "-" if t is None else f"{number(t['us_median'], 1)} ({t['variant']}; {t['error']:.1e})"
+
+    lines += table(["shape", "seqgpu us", "cuDNN us", "ratio", "PyTorch us", "ratio", "PyTorch by cuDNN us", "ratio"],
+                   [[r["workload"], cell(r["ours"])] + [c for p in peers for c in (cell(r[p]), number(r["ratio_" + p]))]
+                    for r in report["ctc"]])  # fmt: skip
+    if report["ctc_left_out"]:
+        lines += ["Left out:", ""]
+        keys = ("contestant", "workload", "variant", "status", "why")
+        lines += table(keys, [[r[k] for k in keys] for r in report["ctc_left_out"]])
+    return lines
 
 
 def tests_markdown(report):
