@@ -6,6 +6,7 @@ report is made by `report`. Standard library only. Started by scripts/bench; doc
 """
 
 import argparse
+import contextlib
 import datetime
 import json
 import math
@@ -25,11 +26,12 @@ import workloads
 HERE = os.path.dirname(os.path.abspath(__file__))
 OURS = "seqgpu"
 LIMIT = "limit"
-# Largest |theirs - ours| / |ours| (Frobenius) of any output or gradient. Single precision summed in another order over
-# up to 1000 steps: what was seen is below 2e-5; a wrong gate, bias or direction is off by 1e-2 and more.
-BOUND = 1e-4
+# Largest |theirs - ours| / |ours| (Frobenius) of any output or gradient, by the kind of a workload. Single precision
+# summed in another order over up to 1000 steps: what was seen is below 2e-5; a wrong gate, bias or direction is off by
+# 1e-2 and more. CTC: PyTorch's recursion over logarithms in single precision is off by up to 5e-3 from its own result
+# in double, ours by 2e-7.
+BOUNDS = {"layer": 1e-4, "model": 1e-4, "stream": 1e-4, "ctc": 1e-2}
 REPEAT_SECONDS = 0.02  # short workloads run several times a repeat
-ANSWER_SECONDS = 600  # a contestant that is silent for so long is stopped
 
 
 class Stopped(Exception):
@@ -39,20 +41,19 @@ class Stopped(Exception):
 class Contestant:
     """A child process that answers each line of JSON with one."""
 
-    def __init__(self, name, command, cores, environment=None):
+    def __init__(self, name, command, cores, patience=600, clock="wall"):
         self.name = name
-        self.command = command
-        self.variants = [""]
+        self.patience = patience  # seconds for an answer
         self.buffer = b""
-        everything = {**os.environ, "OMP_NUM_THREADS": str(len(cores)), **(environment or {})}
+        everything = {**os.environ, "OMP_NUM_THREADS": str(len(cores))}
         self.process = subprocess.Popen(
-            command + ["--threads", str(len(cores))], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=everything,
+            command + ["--threads", str(len(cores)), "--clock", clock], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=everything,
             preexec_fn=(lambda: os.sched_setaffinity(0, cores)) if hasattr(os, "sched_setaffinity") else None,
         )  # fmt: skip
-        self.hello = self.read(60)
+        self.hello = self.read()
 
-    def read(self, patience):
-        deadline = time.monotonic() + patience
+    def read(self):
+        deadline = time.monotonic() + self.patience
         while b"\n" not in self.buffer:
             ready, _, _ = select.select([self.process.stdout], [], [], max(0, deadline - time.monotonic()))
             piece = os.read(self.process.stdout.fileno(), 1 << 20) if ready else None
@@ -60,7 +61,7 @@ class Contestant:
                 silent = piece is None
                 self.stop()
                 code = self.process.returncode
-                raise Stopped(f"silent for {patience} s" if silent else f"ended with code {code}")
+                raise Stopped(f"silent for {self.patience:g} s" if silent else f"ended with code {code}")
             self.buffer += piece
         line, _, self.buffer = self.buffer.partition(b"\n")
         return json.loads(line)
@@ -73,10 +74,11 @@ class Contestant:
             self.process.stdin.flush()
         except OSError as error:
             raise Stopped(f"does not listen: {error}") from error
-        return self.read(ANSWER_SECONDS)
+        return self.read()
 
     def stop(self):
-        self.process.stdin.close()
+        with contextlib.suppress(OSError):  # it may be gone already
+            self.process.stdin.close()
         try:
             self.process.wait(timeout=2)
         except subprocess.TimeoutExpired:
@@ -177,7 +179,7 @@ class Contest:
             raise Refused("failed", reply["failed"])
         return [Entry(contestant, v) for v in reply.get("variants", [""])]
 
-    def check(self, entry, path):
+    def check(self, row, entry, path):
         """Ours are written, theirs are held against them."""
         if entry.contestant.name == OURS:
             reply = entry.contestant.ask("results", file=path)
@@ -188,8 +190,9 @@ class Contest:
         if "failed" in reply:
             raise Refused("failed", reply["failed"])
         entry.error = reply["error"]
-        if not (entry.error is not None and entry.error <= BOUND):
-            raise Refused("disagrees", f"{reply['worst']} is off by {entry.error} of its norm, more than {BOUND}")
+        bound = BOUNDS[row.get("kind", "layer")]
+        if not (entry.error is not None and entry.error <= bound):
+            raise Refused("disagrees", f"{reply['worst']} is off by {entry.error} of its norm, more than {bound}")
 
     def warm_up(self, entry):
         """Twice, and finds how many runs a repeat takes."""
@@ -228,7 +231,7 @@ class Contest:
                 if contestant.name == OURS and not found:
                     return None  # nothing to compare with
                 for entry in found:
-                    checked = lambda e=entry: (row.get("variant") == "dropout" or self.check(e, path), True)  # noqa: E731
+                    checked = lambda e=entry: (row.get("variant") == "dropout" or self.check(row, e, path), True)  # noqa: E731
                     if self.guarded(row, contestant, entry.variant, checked):
                         entries.append(entry)
         times = {}
@@ -323,7 +326,7 @@ def start(arguments, records, cores):
         why = command
         if isinstance(command, list):
             try:
-                contestants.append(Contestant(name, command, cores))
+                contestants.append(Contestant(name, command, cores, arguments.patience, arguments.clock))
                 records.write(kind="contestant", contestant=name, threads=len(cores),
                               version=contestants[-1].hello.get("version", ""))  # fmt: skip
                 continue
@@ -347,6 +350,8 @@ def parsed(words):
     parser.add_argument("--quick", action="store_true", help="a few rows, fewer repeats: a minute or two")
     parser.add_argument("--rows", default="", metavar="REGEX", help="of group/workload/pass, e.g. layers/lstm.*train")
     parser.add_argument("--threads", default="2,1", help="thread counts, one contest each")
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall",
+                        help="cpu: seconds computed, not waited, for --threads 1 on a busy machine; no result to publish")  # fmt: skip
     parser.add_argument("--repeats", type=int, default=21, help="at most so many of each")
     parser.add_argument("--least", type=int, default=5, help="and at least so many")
     parser.add_argument("--seconds", type=float, default=8.0, help="for the repeats of a row, within these bounds")
@@ -357,9 +362,12 @@ def parsed(words):
     parser.add_argument("--python", default="python3", help="the one that has PyTorch")
     parser.add_argument("--out", default=os.path.join(HERE, "..", "build", "bench"), help="folder of the results")
     parser.add_argument("--scratch", default=None, help="where results lie that are compared; the system's own choice")
+    parser.add_argument("--patience", type=float, default=600, help="seconds until a silent contestant is stopped")
     parser.add_argument("--list", action="store_true", help="names the rows and does nothing")
     arguments = parser.parse_args(words)
     arguments.only = [name for name in arguments.only.split(",") if name]
+    if arguments.clock == "cpu":
+        arguments.threads = "1"  # two threads that wait for each other in a loop would seem to compute
     arguments.threads = [int(n) for n in str(arguments.threads).split(",")]
     if arguments.quick:
         arguments.repeats, arguments.seconds = min(arguments.repeats, 9), min(arguments.seconds, 2.0)
@@ -385,7 +393,7 @@ def run(arguments, command):
     when = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%MZ")
     records.write(kind="contest", cpu=model, instructions=instructions, cores=len(cores), when=when, command=command,
                   commit=git("rev-parse", "--short", "HEAD"), tree="changed" if git("status", "--porcelain") else "",
-                  bound=BOUND, load_before=load())  # fmt: skip
+                  bounds=BOUNDS, clock=arguments.clock, load_before=load())  # fmt: skip
     failures = 0
     for threads in arguments.threads:
         if threads > len(cores):

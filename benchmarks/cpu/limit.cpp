@@ -121,9 +121,9 @@ Json answer(Rates& rates, int threads, const Json& request) {
 
 int main(int argc, char** argv) {
   using namespace seqgpu::benchmark;
-  return run_contestant(argc, argv, [](int threads) {
-    omp_set_num_threads(threads);
-    Rates rates(threads);
-    return serve_requests("limit", "", [&](const Json& request) { return answer(rates, threads, request); });
+  return run_contestant(argc, argv, [](const Setting& setting) {
+    omp_set_num_threads(setting.threads);
+    Rates rates(setting.threads, setting.clock);
+    return serve_requests("limit", "", [&](const Json& request) { return answer(rates, setting.threads, request); });
   });
 }

@@ -10,14 +10,14 @@ namespace {
 
 class Network final : public Prepared {
  public:
-  Network(const Workload& w, int threads) : w_(w) {
+  Network(const Workload& w, const Setting& setting) : w_(w), clock_(setting.clock) {
     if (w.cell != "lstm" && w.cell != "gru" && w.cell != "elman") throw Unsupported("no such cell: " + w.cell);
     if (!w.variant.empty()) throw Unsupported("no " + w.variant);
     const auto rows = static_cast<std::size_t>(w.T) * static_cast<std::size_t>(w.N);
     activations_.push_back(random_values("x", rows * static_cast<std::size_t>(w.I)));
     for (int l = 0; l < w.layers; ++l) {
       for (int d = 0; d < w.directions; ++d) {
-        layers_.emplace_back(w, l, d == 1, threads, "_l" + std::to_string(l) + (d == 1 ? "_reverse" : ""));
+        layers_.emplace_back(w, l, d == 1, setting.threads, "_l" + std::to_string(l) + (d == 1 ? "_reverse" : ""));
       }
       activations_.emplace_back(rows * static_cast<std::size_t>(w.directions * w.H));
     }
@@ -27,7 +27,7 @@ class Network final : public Prepared {
   }
 
   double run() override {
-    return seconds_of([this] {
+    return seconds_of(clock_, [this] {
       const std::ptrdiff_t stride = w_.directions * w_.H;
       for (std::size_t i = 0; i < layers_.size(); ++i) {
         const std::size_t l = i / directions(), d = i % directions();
@@ -60,6 +60,7 @@ class Network final : public Prepared {
   std::size_t directions() const { return static_cast<std::size_t>(w_.directions); }
 
   Workload w_;
+  Clock clock_;
   std::vector<NaiveLayer> layers_;               // layer-major
   std::vector<std::vector<float>> activations_;  // x, then y of each layer
   std::vector<std::vector<float>> gradients_;    // by the activations
@@ -70,11 +71,11 @@ class Network final : public Prepared {
 
 int main(int argc, char** argv) {
   using namespace seqgpu::benchmark;
-  return run_contestant(argc, argv, [](int threads) {
+  return run_contestant(argc, argv, [](const Setting& setting) {
     openblas_set_num_threads(1);  // its callers are the threads
-    return serve("naive", std::string("loops on ") + openblas_get_config(), [threads](const Json& row) {
+    return serve("naive", std::string("loops on ") + openblas_get_config(), [setting](const Json& row) {
       if (row.value("kind", "layer") != "layer") throw Unsupported("layers only");
-      return std::make_unique<Network>(read_workload(row), threads);
+      return std::make_unique<Network>(read_workload(row), setting);
     });
   });
 }

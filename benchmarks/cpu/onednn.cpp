@@ -17,7 +17,7 @@ namespace {
 
 class Network final : public Prepared {
  public:
-  explicit Network(const Workload& w) : w_(w), lengths_(w.lengths()) {
+  Network(const Workload& w, Clock clock) : w_(w), clock_(clock), lengths_(w.lengths()) {
     if (!w.variant.empty()) throw Unsupported("no " + w.variant);
     if (w.ragged && w.directions == 2) throw Unsupported("knows no lengths, which the reverse direction needs");
     const auto rows = static_cast<std::size_t>(w.T) * static_cast<std::size_t>(w.N);
@@ -38,7 +38,7 @@ class Network final : public Prepared {
   }
 
   double run() override {
-    return seconds_of([this] {
+    return seconds_of(clock_, [this] {
       for (const auto& layer : layers_) layer->forward();
       for (std::size_t l = layers_.size(); w_.training && l-- > 0;) layers_[l]->backward();
       stream_.wait();
@@ -69,6 +69,7 @@ class Network final : public Prepared {
   }
 
   Workload w_;
+  Clock clock_;
   std::vector<std::int32_t> lengths_;
   dnnl::engine engine_{dnnl::engine::kind::cpu, 0};
   dnnl::stream stream_{engine_};
@@ -86,11 +87,11 @@ std::string version() {
 
 int main(int argc, char** argv) {
   using namespace seqgpu::benchmark;
-  return run_contestant(argc, argv, [](int threads) {
-    omp_set_num_threads(threads);
-    return serve("onednn", version(), [](const Json& row) {
+  return run_contestant(argc, argv, [](const Setting& setting) {
+    omp_set_num_threads(setting.threads);
+    return serve("onednn", version(), [setting](const Json& row) {
       if (row.value("kind", "layer") != "layer") throw Unsupported("layers only");
-      return std::make_unique<Network>(read_workload(row));
+      return std::make_unique<Network>(read_workload(row), setting.clock);
     });
   });
 }

@@ -25,13 +25,13 @@ namespace {
 constexpr double kEnough = 0.02;  // seconds to spend on a candidate, at least
 
 /// Seconds of one of many runs: the fastest of several batches. @param body  runs n times
-double fastest(const std::function<void(int)>& body) {
+double fastest(Clock clock, const std::function<void(int)>& body) {
   body(1);
-  const double once = seconds_of([&] { body(1); });
+  const double once = seconds_of(clock, [&] { body(1); });
   const int runs = std::max(1, static_cast<int>(kEnough / 4 / std::max(once, 1e-8)));
   double best = 1e30, spent = 0;
   for (int batch = 0; batch < 3 || (spent < kEnough && batch < 12); ++batch) {
-    const double seconds = seconds_of([&] { body(runs); });
+    const double seconds = seconds_of(clock, [&] { body(runs); });
     best = std::min(best, seconds / runs);
     spent += seconds;
   }
@@ -53,10 +53,11 @@ Share share(std::ptrdiff_t count, int thread, int threads) {
 
 class Candidates {
  public:
-  Candidates(const Product& p, int threads, int together)
+  Candidates(const Product& p, int threads, int together, Clock clock)
       : p_(p),
         threads_(threads),
         together_(together),
+        clock_(clock),
         a_(random_values("a", static_cast<std::size_t>(p.m * p.k))),
         b_(random_values("b", static_cast<std::size_t>(p.k * p.n))),
         c_(static_cast<std::size_t>(threads), std::vector<float>(static_cast<std::size_t>(p.m * p.n))) {}
@@ -83,7 +84,7 @@ class Candidates {
   /// body(thread, rows, columns) on each thread's share, many times.
   template <class Body>
   void split_and_time(Split split, std::ptrdiff_t columns, const std::string& name, Body&& body) {
-    const double seconds = fastest([&](int runs) {
+    const double seconds = fastest(clock_, [&](int runs) {
 #pragma omp parallel num_threads(threads_)
       {
         const int t = omp_get_thread_num();
@@ -124,7 +125,7 @@ class Candidates {
 
   void onednn() {
 #ifdef SEQGPU_BENCH_DNNL
-    const double plain = fastest([&](int runs) {
+    const double plain = fastest(clock_, [&](int runs) {
       for (int r = 0; r < runs; ++r) {
         dnnl_sgemm(p_.transposed_a ? 'T' : 'N', 'N', p_.m, p_.n, p_.k, 1.f, a_.data(), p_.transposed_a ? p_.m : p_.k,
                    b_.data(), p_.n, 0.f, c_[0].data(), p_.n);
@@ -147,7 +148,7 @@ class Candidates {
     stream.wait();
     const dnnl::matmul matmul(desc);
     const std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, a}, {DNNL_ARG_WEIGHTS, b}, {DNNL_ARG_DST, c}};
-    const double seconds = fastest([&](int runs) {
+    const double seconds = fastest(clock_, [&](int runs) {
       for (int r = 0; r < runs; ++r) matmul.execute(stream, arguments);
       stream.wait();
     });
@@ -157,6 +158,7 @@ class Candidates {
 
   Product p_;
   int threads_, together_;
+  Clock clock_;
   std::vector<float> a_, b_;
   std::vector<std::vector<float>> c_;
   Rate best_;
@@ -201,7 +203,7 @@ Rate Rates::product(const Product& shape, int together) {
   const auto key = std::make_pair(shape, std::min(together, threads_));
   const auto known = products_.find(key);
   if (known != products_.end()) return known->second;
-  return products_[key] = Candidates(shape, threads_, together).best();
+  return products_[key] = Candidates(shape, threads_, together, clock_).best();
 }
 
 double Rates::gates(const std::string& cell, bool backward) {
@@ -210,7 +212,7 @@ double Rates::gates(const std::string& cell, bool backward) {
   if (known != gates_.end()) return known->second;
   constexpr std::ptrdiff_t kUnits = 256, kSequences = 64;
   std::vector<float> memory = random_values("gates", 24 * kUnits, 0.5f);
-  const double seconds = fastest([&](int runs) {
+  const double seconds = fastest(clock_, [&](int runs) {
     for (int r = 0; r < runs; ++r) run_gates(cell, backward, memory, kUnits, kSequences);
   });
   return gates_[key] = seconds / static_cast<double>(kUnits * kSequences);
@@ -222,7 +224,7 @@ double Rates::copy(double bytes) {
   if (known != copies_.end()) return known->second;
   const std::ptrdiff_t half = (std::ptrdiff_t{1} << size) / 2;
   std::vector<char> from(static_cast<std::size_t>(half), 1), to(static_cast<std::size_t>(half), 2);
-  const double seconds = fastest([&](int runs) {
+  const double seconds = fastest(clock_, [&](int runs) {
 #pragma omp parallel num_threads(threads_)
     {
       const Share mine = share(half, omp_get_thread_num(), threads_);

@@ -4,6 +4,8 @@
 #include <string>
 #include <tuple>
 
+#include "benchmarks/support/clock.hpp"
+
 // What this machine reaches, measured when first asked for and remembered: matrix products, gate maths, copies.
 namespace seqgpu::benchmark {
 
@@ -23,7 +25,7 @@ struct Rate {
 
 class Rates {
  public:
-  explicit Rates(int threads) : threads_(threads) {}
+  Rates(int threads, Clock clock) : threads_(threads), clock_(clock) {}
 
   /// The best of all candidates, all threads working: OpenBLAS and a packed kernel of our own on shares of the rows or
   /// the columns, or a whole product each where there are as many; oneDNN's sgemm, and its matmul with packed weights.
@@ -35,6 +37,7 @@ class Rates {
 
  private:
   int threads_;
+  Clock clock_;
   std::map<std::pair<Product, int>, Rate> products_;
   std::map<std::pair<std::string, bool>, double> gates_;
   std::map<int, double> copies_;  // by the binary logarithm of the bytes

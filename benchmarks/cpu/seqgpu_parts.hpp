@@ -13,6 +13,7 @@ namespace seqgpu::benchmark {
 struct Bench {
   std::shared_ptr<SteeredBackend> backend;
   Device device;
+  Clock clock;
 };
 
 HostTensor random_tensor(const std::string& name, const Shape& shape, float scale = 1.f);

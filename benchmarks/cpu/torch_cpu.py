@@ -1,5 +1,6 @@
-"""PyTorch on the CPU as a contestant: nn.LSTM, nn.GRU and nn.RNN. Serves contest.py (support/contestant.hpp has the
-requests); numbers come from random_data.py. Usage: torch_cpu.py --threads N
+"""PyTorch on the CPU as a contestant: nn.LSTM, nn.GRU and nn.RNN, ctc_loss, whole training steps, streaming. Serves
+contest.py (support/contestant.hpp has the requests); numbers come from random_data.py. Usage: torch_cpu.py --threads N
+[--clock wall|cpu]
 
 forward: inference mode. train: forward, and backward from a given dy to the gradients of weights, biases and x.
 A ragged batch has two variants: packed (pack_padded_sequence around the layers), and padded where that computes the same.
@@ -35,6 +36,7 @@ def fill(module, prefix, scale):
 
 class Layer:
     KINDS = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU, "elman": torch.nn.RNN}
+    more = {}
 
     def __init__(self, row):
         variant = row.get("variant", "")
@@ -82,7 +84,104 @@ class Layer:
         return {"gradient of x": self.x.grad, **named}
 
 
-KINDS = {"layer": Layer}
+class Ctc:
+    """log_softmax and ctc_loss, forward and backward to the logits."""
+
+    variants = ("",)
+    more = {}
+
+    def __init__(self, row):
+        shape = (row["T"], row["N"], row["C"])
+        self.x = values("logits", shape, 2.0).requires_grad_()
+        targets = random_data.random_integers("targets", row["N"] * row["U"], 1, row["C"])
+        self.targets = torch.from_numpy(targets).view(row["N"], row["U"])
+        self.lengths = torch.full((row["N"],), row["T"]), torch.full((row["N"],), row["U"])
+
+    def run(self, _variant):
+        self.x.grad = None
+        log_probs = self.x.log_softmax(-1)
+        loss = torch.nn.functional.ctc_loss(log_probs, self.targets, *self.lengths, reduction="sum")
+        loss.backward()
+        return loss
+
+    def results(self, variant):
+        return {"loss": self.run(variant), "gradient of logits": self.x.grad}
+
+
+class Model(torch.nn.Module):
+    """The models of seqgpu_model.cpp, with Adam and clipping; a run is a whole training step."""
+
+    variants = ("",)
+
+    def __init__(self, row):
+        super().__init__()
+        self.row = row
+        self.more = {"tokens": row["T"] * row["N"]}
+        tokens = (row["T"], row["N"])
+        count = row["T"] * row["N"]
+        if row["model"] == "tagger":
+            self.embed = torch.nn.Embedding(row["words"], row["I"])
+            self.words = torch.from_numpy(random_data.random_integers("words", count, 0, row["words"])).view(*tokens)
+            self.tags = torch.from_numpy(random_data.random_integers("tags", count, 0, row["classes"]))
+        elif row["model"] == "ctc":
+            self.x = values("x", (*tokens, row["I"]))
+            targets = random_data.random_integers("targets", row["N"] * row["labels"], 1, row["classes"])
+            self.targets = torch.from_numpy(targets).view(row["N"], row["labels"])
+            self.lengths = torch.full((row["N"],), row["T"]), torch.full((row["N"],), row["labels"])
+        else:
+            raise Unsupported(f"no such model: {row['model']}")
+        self.lstm = torch.nn.LSTM(row["I"], row["H"], num_layers=row.get("layers", 1), bidirectional=True)
+        self.out = torch.nn.Linear(2 * row["H"], row["classes"])
+        fill(self, "", 0.1)
+        self.optimizer = torch.optim.Adam(self.parameters(), lr=1e-3)
+
+    def gradients(self):
+        self.optimizer.zero_grad()
+        if self.row["model"] == "tagger":
+            logits = self.out(self.lstm(self.embed(self.words))[0])
+            loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), self.tags)
+        else:
+            log_probs = self.out(self.lstm(self.x)[0]).log_softmax(-1)
+            loss = torch.nn.functional.ctc_loss(log_probs, self.targets, *self.lengths)
+        loss.backward()
+        return loss
+
+    def run(self, _variant):
+        loss = self.gradients()
+        torch.nn.utils.clip_grad_norm_(self.parameters(), 5.0)
+        self.optimizer.step()
+        return loss.item()
+
+    def results(self, _variant):
+        loss = self.gradients()
+        return {"loss": loss, **{"gradient of " + name: p.grad for name, p in self.named_parameters()}}
+
+
+class Stream:
+    """One step of one sequence a run, the state carried."""
+
+    STEPS = 20  # different inputs
+    variants = ("",)
+    more = {}
+
+    def __init__(self, row):
+        self.rnn = Layer.KINDS[row["cell"]](row["I"], row["H"])
+        fill(self.rnn, "rnn.", row["H"] ** -0.5)
+        self.x = values("x", (self.STEPS, 1, 1, row["I"]))
+        self.state, self.step = None, 0
+
+    def run(self, _variant):
+        with torch.inference_mode():
+            y, self.state = self.rnn(self.x[self.step % self.STEPS], self.state)
+        self.step += 1
+        return y
+
+    def results(self, variant):
+        self.state, self.step = None, 0
+        return {"y": [self.run(variant) for _ in range(self.STEPS)][-1]}
+
+
+KINDS = {"layer": Layer, "ctc": Ctc, "model": Model, "stream": Stream}
 
 
 def read_results(path):
@@ -127,7 +226,8 @@ def trim():
 
 
 class Server:
-    def __init__(self):
+    def __init__(self, clock):
+        self.clock = clock
         self.prepared = None
         self.before = -1
         self.timed = False
@@ -144,7 +244,7 @@ class Server:
             if kind not in KINDS:
                 raise Unsupported(f"no such kind of workload: {kind}")
             self.prepared = KINDS[kind](request["row"])
-            return {"variants": self.prepared.variants}
+            return {"variants": list(self.prepared.variants)}
         variant = request.get("variant", "")
         if what == "check":
             error, worst = compare(self.prepared.results(variant), read_results(request["file"]))
@@ -160,10 +260,10 @@ class Server:
                 self.timed = True
             seconds = []
             for _ in range(request["iterations"]):
-                start = time.perf_counter()
+                start = self.clock()
                 self.prepared.run(variant)
-                seconds.append(time.perf_counter() - start)
-            return {"seconds": seconds}
+                seconds.append(self.clock() - start)
+            return {"seconds": seconds, **self.prepared.more}
         if what == "memory":
             peak = memory_status("VmHWM")
             return {"peak_bytes": -1 if peak < 0 else peak - self.before}
@@ -175,7 +275,8 @@ def main():
     torch.set_num_threads(threads)
     replies = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
-    server = Server()
+    clock = time.process_time if "cpu" in sys.argv else time.perf_counter
+    server = Server(clock)
     replies.write(json.dumps({"contestant": "pytorch", "version": torch.__version__}) + "\n")
     for line in sys.stdin:
         try:

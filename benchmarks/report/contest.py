@@ -139,6 +139,8 @@ def machine_lines(report):
     about = [f"Instruction sets: {m['instructions']}; {m['cores']} cores", m["when"], f"commit {m['commit']} {m['tree']}".strip(),
              f"load {m['load_before']} before, {end.get('load_after', 'unknown')} after"]  # fmt: skip
     lines += ["; ".join(about) + ".", ""]
+    if m.get("clock") == "cpu":
+        lines += ["Seconds are those computed, not waited: taken while the machine had other work. Not to be published.", ""]
     lines += ["; ".join(f"{c['contestant']} {c['version']}".strip() for c in report["contestants"]) + "."]
     lines += [f"Left out: {a['contestant']} ({a['why']})." for a in report["absent"]]
     return [*lines, ""]

@@ -3,7 +3,6 @@
 #include <malloc.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -14,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "clock.hpp"
 #include "results.hpp"
 #include "workload.hpp"
 
@@ -38,19 +38,12 @@ class Prepared {
   virtual ~Prepared() = default;
   /// All that is to agree with the other contestants.
   virtual Results results() = 0;
-  /// One run. @return its seconds
+  /// One run. @return its seconds by the clock in use
   virtual double run() = 0;
   /// What else is known, for the record: bytes planned, strategies taken.
   virtual Json about() const { return Json::object(); }
 };
 using Prepare = std::function<std::unique_ptr<Prepared>(const Json& row)>;
-
-template <class Body>
-double seconds_of(Body&& body) {
-  const auto start = std::chrono::steady_clock::now();
-  body();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 /// "VmRSS" or "VmHWM" of this process, in bytes; -1 where the system does not tell.
 inline std::int64_t memory_status(const std::string& field) {
@@ -146,16 +139,27 @@ inline int serve(const char* contestant, const std::string& version, Prepare pre
   return serve_requests(contestant, version, [&](const Json& request) { return server.answer(request); });
 }
 
-/// The main of a contestant: `--threads N`, then `body(N)`.
+/// What contest.py asks of a contestant as it starts it.
+struct Setting {
+  int threads = 0;
+  Clock clock = Clock::wall;
+};
+
+/// The main of a contestant: `--threads N [--clock cpu]`, then body(Setting).
 template <class Body>
 int run_contestant(int argc, char** argv, Body&& body) {
-  const int threads = argc == 3 && std::string(argv[1]) == "--threads" ? std::atoi(argv[2]) : 0;
-  if (threads < 1) {
-    std::fprintf(stderr, "usage: %s --threads N, with requests on stdin\n", argv[0]);
+  Setting setting;
+  for (int i = 1; i + 1 < argc; i += 2) {
+    const std::string name = argv[i];
+    if (name == "--threads") setting.threads = std::atoi(argv[i + 1]);
+    if (name == "--clock" && std::string(argv[i + 1]) == "cpu") setting.clock = Clock::cpu;
+  }
+  if (setting.threads < 1) {
+    std::fprintf(stderr, "usage: %s --threads N [--clock wall|cpu], with requests on stdin\n", argv[0]);
     return 1;
   }
   try {
-    return body(threads);
+    return body(setting);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s: %s\n", argv[0], error.what());
     return 1;

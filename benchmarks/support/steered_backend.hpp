@@ -1,11 +1,11 @@
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <set>
 #include <string>
 #include <utility>
 
+#include "benchmarks/support/clock.hpp"
 #include "device/device.hpp"
 
 namespace seqgpu::benchmark {
@@ -15,7 +15,8 @@ namespace seqgpu::benchmark {
 /// and buffers stay where they are.
 class SteeredBackend final : public device::Backend {
  public:
-  explicit SteeredBackend(std::shared_ptr<device::Backend> inner) : inner_(std::move(inner)), table_(inner_->table()) {}
+  explicit SteeredBackend(std::shared_ptr<device::Backend> inner, Clock clock = Clock::wall)
+      : inner_(std::move(inner)), clock_(clock), table_(inner_->table()) {}
 
   /// The strategy that programs planned from now on take; empty: the device's own choice.
   void ask_for(const std::string& strategy) { table_.limits.only = strategy; }
@@ -48,13 +49,12 @@ class SteeredBackend final : public device::Backend {
       }
     }
     if (pretend_) return;
-    const auto start = std::chrono::steady_clock::now();
-    inner_->run(work);
-    last_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    last_seconds_ = seconds_of(clock_, [&] { inner_->run(work); });
   }
 
  private:
   std::shared_ptr<device::Backend> inner_;
+  Clock clock_;
   device::OpTable table_;
   bool pretend_ = false;
   double last_seconds_ = 0;

@@ -18,6 +18,7 @@ void add_eval(CLI::App& app);
 void add_predict(CLI::App& app);
 void add_info(CLI::App& app);
 void add_doctor(CLI::App& app);
+void add_bench(CLI::App& app);
 /// @param command_line  stands at the top of the table
 void add_compare(CLI::App& app, const std::string& command_line);
 

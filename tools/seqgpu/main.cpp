@@ -40,6 +40,7 @@ int main(int argc, char** argv) {
   seqgpu::tool::add_compare(app, command_line);
   seqgpu::tool::add_info(app);
   seqgpu::tool::add_doctor(app);
+  seqgpu::tool::add_bench(app);
   try {
     app.parse(argc, argv);
     if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return 0;
