@@ -1,13 +1,16 @@
 // CTC loss and gradient by logits, forward and backward in one run on the CPU; ctc_torch.py is PyTorch's side, and
 // scripts/bench_ctc runs both.
-//   ctc THREADS [T N C U]   times shapes: T N C U, median and least milliseconds, the summed loss, and the bytes that
-//                           live beside logits and gradient at the peak, forward's output for backward among them
-//   ctc accuracy FILE       writes logits, targets and gradients of six long cases, which ctc_torch.py compares
+//   ctc wall|cpu THREADS [T N C U]  times shapes: T N C U, median and least milliseconds, the summed loss, and the
+//   bytes
+//                                   that live beside logits and gradient at the peak, forward's output for backward
+//                                   among them. cpu: the process's time, for one thread on a machine with other work
+//   ctc accuracy FILE               writes logits, targets and gradients of six long cases for ctc_torch.py to compare
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <fstream>
 #include <random>
 #include <string>
@@ -89,7 +92,13 @@ Problem::Problem(const std::shared_ptr<device::Backend>& on, const CtcShape& s, 
   work.launches[1].outputs = {gradient};
 }
 
-void time_shape(const std::shared_ptr<device::Backend>& backend, const CtcShape& s) {
+double milliseconds(bool cpu) {
+  if (cpu) return static_cast<double>(std::clock()) * 1000 / CLOCKS_PER_SEC;
+  const std::chrono::duration<double, std::milli> now = std::chrono::steady_clock::now().time_since_epoch();
+  return now.count();
+}
+
+void time_shape(const std::shared_ptr<device::Backend>& backend, bool cpu, const CtcShape& s) {
   std::vector<float> logits(static_cast<std::size_t>(s.T * s.N * s.C));
   for (std::size_t i = 0; i < logits.size(); ++i) logits[i] = logit(i);
   std::vector<std::int32_t> targets(static_cast<std::size_t>(s.N * s.U));
@@ -99,11 +108,10 @@ void time_shape(const std::shared_ptr<device::Backend>& backend, const CtcShape&
   Problem problem(backend, s, logits, targets);
   std::vector<double> times;
   for (double total = 0; times.size() < 5 || (total < 1000 && times.size() < 1000);) {
-    const auto start = std::chrono::steady_clock::now();
+    const double start = milliseconds(cpu);
     problem.run();
-    const std::chrono::duration<double, std::milli> ms = std::chrono::steady_clock::now() - start;
-    times.push_back(ms.count());
-    total += ms.count();
+    times.push_back(milliseconds(cpu) - start);
+    total += times.back();
   }
   std::sort(times.begin(), times.end());
   float value = 0;
@@ -151,13 +159,14 @@ int main(int argc, char** argv) {
     write_gradients(device::make_cpu_backend(1), argv[2]);
     return 0;
   }
-  const auto backend = device::make_cpu_backend(argc > 1 ? std::atoi(argv[1]) : 2);
-  if (argc == 6) {
-    time_shape(backend, {std::atoll(argv[2]), std::atoll(argv[3]), std::atoll(argv[4]), std::atoll(argv[5])});
+  const bool cpu = argc > 1 && argv[1] == std::string("cpu");
+  const auto backend = device::make_cpu_backend(argc > 2 ? std::atoi(argv[2]) : 2);
+  if (argc == 7) {
+    time_shape(backend, cpu, {std::atoll(argv[3]), std::atoll(argv[4]), std::atoll(argv[5]), std::atoll(argv[6])});
     return 0;
   }
   for (const CtcShape& shape :
        {CtcShape{150, 16, 30, 20}, {500, 32, 50, 80}, {1000, 16, 5000, 100}, {200, 64, 30, 30}}) {
-    time_shape(backend, shape);
+    time_shape(backend, cpu, shape);
   }
 }

@@ -1,8 +1,8 @@
 """PyTorch's side of ctc.cpp: log_softmax and ctc_loss, forward and backward.
 
-ctc_torch.py THREADS        the same columns; the bytes are those of its tables of alpha and beta
-ctc_torch.py accuracy FILE  reads what `ctc accuracy FILE` wrote; prints the largest error of both sides' gradients, in
-                            single precision, against PyTorch's in double
+ctc_torch.py wall|cpu THREADS  the same columns; the bytes are those of its tables of alpha and beta
+ctc_torch.py accuracy FILE     reads what `ctc accuracy FILE` wrote; prints the largest error of both sides' gradients, in
+                               single precision, against PyTorch's in double
 """
 
 import sys
@@ -46,7 +46,8 @@ def accuracy(path):
 def main():
     if sys.argv[1] == "accuracy":
         return accuracy(sys.argv[2])
-    torch.set_num_threads(int(sys.argv[1]))
+    clock = time.process_time if sys.argv[1] == "cpu" else time.perf_counter
+    torch.set_num_threads(int(sys.argv[2]))
     for steps, batch, classes, labels in SHAPES:
         x = torch.from_numpy(logits_of(steps * batch * classes)).view(steps, batch, classes).requires_grad_()
         targets = 1 + torch.arange(batch * labels).view(batch, labels) * 7919 % (classes - 1)
@@ -55,12 +56,12 @@ def main():
         times = []
         while len(times) < 5 or (sum(times) < 1000 and len(times) < 1000):
             x.grad = None
-            start = time.perf_counter()
+            start = clock()
             loss = torch.nn.functional.ctc_loss(
                 x.log_softmax(-1), targets, input_lengths, target_lengths, reduction="sum"
             )
             loss.backward()
-            times.append((time.perf_counter() - start) * 1000)
+            times.append((clock() - start) * 1000)
         times.sort()
         median, least = times[len(times) // 2], times[0]
         tables = 2 * 4 * steps * batch * (2 * labels + 1)
