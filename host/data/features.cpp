@@ -128,6 +128,12 @@ void check_features(const char* operation, const HostTensor& features) {
   }
 }
 
+void check_int(const char* operation, const char* argument, int value, int low, int high) {
+  if (value >= low && value <= high) return;
+  throw Error(ErrorCode::invalid_argument, operation, argument,
+              "must be from " + std::to_string(low) + " to " + std::to_string(high) + ", got " + std::to_string(value));
+}
+
 }  // namespace
 
 const char* to_string(FeatureKind kind) {
@@ -287,15 +293,8 @@ HostTensor FeatureExtractor::operator()(const Waveform& wave) const {
 
 HostTensor add_deltas(const HostTensor& features, int order, int window) {
   check_features("add_deltas", features);
-  const auto check_int = [](const char* argument, int value, int low, int high) {
-    if (value < low || value > high) {
-      throw Error(
-          ErrorCode::invalid_argument, "add_deltas", argument,
-          "must be from " + std::to_string(low) + " to " + std::to_string(high) + ", got " + std::to_string(value));
-    }
-  };
-  check_int("order", order, 0, 4);
-  check_int("window", window, 1, 100);
+  check_int("add_deltas", "order", order, 0, 4);
+  check_int("add_deltas", "window", window, 1, 100);
 
   const std::int64_t frames = features.shape[0], width = features.shape[1];
   HostTensor out(DType::f32, {frames, (order + 1) * width});
@@ -323,6 +322,22 @@ HostTensor add_deltas(const HostTensor& features, int order, int window) {
       }
     }
     filter = std::move(longer);
+  }
+  return out;
+}
+
+HostTensor stack_frames(const HostTensor& features, int width, int stride) {
+  check_features("stack_frames", features);
+  check_int("stack_frames", "width", width, 1, 100);
+  check_int("stack_frames", "stride", stride, 1, 100);
+  const std::int64_t frames = features.shape[0], bands = features.shape[1];
+  HostTensor out(DType::f32, {(frames + stride - 1) / stride, width * bands});
+  const auto from = features.view<float>();
+  auto to = out.view<float>().begin();
+  for (std::int64_t first = 0; first < frames; first += stride) {
+    for (std::int64_t t = first; t < first + width; ++t) {
+      to = std::copy_n(from.begin() + std::min(t, frames - 1) * bands, bands, to);
+    }
   }
   return out;
 }

@@ -29,6 +29,9 @@ void check(std::span<const SpeechExample> examples, const SpeechBatchOptions& op
   positive("batch_size", options.batch_size);
   positive("frame_multiple", options.frame_multiple);
   positive("label_multiple", options.label_multiple);
+  if (options.batch_frames < 0) {
+    fail("batch_frames", "must not be negative, got " + std::to_string(options.batch_frames));
+  }
   constexpr auto kMost = static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max());
   if (examples.size() > kMost) fail("examples", "must be fewer than 2^31");
 }
@@ -58,6 +61,10 @@ SpeechExample read_example(const Manifest& manifest, const Utterance& utterance,
   example.labels = symbols.encode(utterance.transcript);
   example.features = extractor(
       read_audio(utterance.path, {.sample_rate = extractor.options().sample_rate, .channel = options.channel}));
+  if (options.delta_order > 0)
+    example.features = add_deltas(example.features, options.delta_order, options.delta_window);
+  if (options.stack > 1 || options.stride > 1)
+    example.features = stack_frames(example.features, options.stack, options.stride);
   const std::int64_t frames = example.features.shape[0], needed = least_frames(example.labels);
   if (frames < std::max<std::int64_t>(needed, 1)) {
     throw Error(ErrorCode::invalid_file, "read_wav", utterance.path,
@@ -66,8 +73,6 @@ SpeechExample read_example(const Manifest& manifest, const Utterance& utterance,
                     std::to_string(std::max<std::int64_t>(needed, 1)) +
                     "; shorten it, leave it out, or take a smaller frame shift");
   }
-  if (options.delta_order > 0)
-    example.features = add_deltas(example.features, options.delta_order, options.delta_window);
   return example;
 }
 
@@ -82,7 +87,9 @@ std::int64_t least_frames(std::span<const std::int32_t> labels) {
 SpeechSet read_speech(const Manifest& manifest, const FeatureExtractor& extractor, const SymbolTable& symbols,
                       const SpeechReadOptions& options) {
   if (options.channel < -1) throw Error(ErrorCode::invalid_argument, "read_speech", "channel", "must not be below -1");
-  add_deltas(HostTensor(DType::f32, {0, 1}), options.delta_order, options.delta_window);  // refuses options, not files
+  const HostTensor nothing(DType::f32, {0, 1});  // refuses options, not files
+  add_deltas(nothing, options.delta_order, options.delta_window);
+  stack_frames(nothing, options.stack, options.stride);
   SpeechSet set;
   for (const Utterance& utterance : manifest.utterances) {
     try {
@@ -114,11 +121,16 @@ std::vector<std::vector<int>> plan_speech_batches(std::span<const SpeechExample>
 
   std::vector<std::vector<int>> plan;
   const auto size = static_cast<std::size_t>(options.batch_size);
-  for (std::size_t begin = 0; begin < order.size(); begin += size) {
-    const std::size_t end = std::min(begin + size, order.size());
-    plan.emplace_back(order.begin() + static_cast<std::ptrdiff_t>(begin),
-                      order.begin() + static_cast<std::ptrdiff_t>(end));
-    if (options.full_batches) plan.back().resize(size, -1);
+  const auto most_columns = [&](int longest) {
+    if (options.batch_frames == 0) return size;
+    return std::clamp<std::size_t>(static_cast<std::size_t>(options.batch_frames / bucket(longest)), 1, size);
+  };
+  for (const int i : order) {
+    if (plan.empty() || plan.back().size() >= most_columns(i)) plan.emplace_back();
+    plan.back().push_back(i);
+  }
+  if (options.full_batches) {
+    for (std::vector<int>& batch : plan) batch.resize(most_columns(batch.back()), -1);
   }
   if (options.shuffle) {
     Random random(key(options, epoch, kBatchOrder));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "seqgpu/error.hpp"
 #include "train/optimizer_desc.hpp"
@@ -122,12 +123,31 @@ Schedule Schedule::warm_up(std::int64_t steps) {
   return s;
 }
 
+Schedule Schedule::cosine(std::int64_t warm_up, std::int64_t total) {
+  if (warm_up < 0 || total <= warm_up) {
+    throw Error(
+        ErrorCode::invalid_argument, "Schedule::cosine", "warm_up",
+        "must be at least 0 and less than all " + std::to_string(total) + " steps, got " + std::to_string(warm_up));
+  }
+  Schedule s;
+  s.kind_ = Kind::cosine;
+  s.steps_ = warm_up;
+  s.total_ = total;
+  return s;
+}
+
 float Schedule::factor(std::int64_t step) const {
+  const auto rising = [&] { return std::min(1.f, static_cast<float>(step + 1) / static_cast<float>(steps_)); };
   switch (kind_) {
     case Kind::constant: return 1.f;
     case Kind::step: return std::pow(factor_, static_cast<float>(step / steps_));
     case Kind::plateau: return state_.scale;
-    case Kind::warm_up: return std::min(1.f, static_cast<float>(step + 1) / static_cast<float>(steps_));
+    case Kind::warm_up: return rising();
+    case Kind::cosine: {
+      if (step < steps_) return rising();
+      const double part = static_cast<double>(std::min(step, total_) - steps_) / static_cast<double>(total_ - steps_);
+      return static_cast<float>(0.5 * (1 + std::cos(std::numbers::pi * part)));
+    }
   }
   return 1.f;
 }

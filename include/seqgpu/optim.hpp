@@ -53,6 +53,9 @@ class SEQGPU_API Schedule {
   static Schedule halve_on_plateau(int patience);
   /// Rises linearly from 0 over `steps`, then stays.
   static Schedule warm_up(std::int64_t steps);
+  /// Rises linearly over `warm_up` steps, which may be 0, then falls to 0 at `total` along half a cosine
+  /// (Loshchilov & Hutter 2017).
+  static Schedule cosine(std::int64_t warm_up, std::int64_t total);
 
   /// @param step  steps taken so far  @return the factor on the optimiser's rate
   float factor(std::int64_t step) const;
@@ -67,8 +70,8 @@ class SEQGPU_API Schedule {
   void restore(const State& state) { state_ = state; }
 
  private:
-  enum class Kind : std::uint8_t { constant, step, plateau, warm_up } kind_ = Kind::constant;
-  std::int64_t steps_ = 0;
+  enum class Kind : std::uint8_t { constant, step, plateau, warm_up, cosine } kind_ = Kind::constant;
+  std::int64_t steps_ = 0, total_ = 0;
   float factor_ = 1.f;
   int patience_ = 0;
   State state_;

@@ -337,6 +337,20 @@ TEST(Deltas, HandleFewFrames) {
   EXPECT_THROW(add_deltas(HostTensor(DType::i32, {1, 1})), Error);
 }
 
+TEST(StackFrames, PutsFramesSideBySideAndRepeatsTheLast) {
+  const HostTensor frames = HostTensor::of<float>({5, 1}, Row{1, 2, 3, 4, 5});
+  const HostTensor out = stack_frames(frames, 3, 2);
+  ASSERT_EQ(out.shape, (Shape{3, 3}));
+  expect_near(row(out, 0), {1, 2, 3}, 0);
+  expect_near(row(out, 1), {3, 4, 5}, 0);
+  expect_near(row(out, 2), {5, 5, 5}, 0);
+  EXPECT_EQ(stack_frames(frames, 1, 1).bytes, frames.bytes);
+  EXPECT_EQ(stack_frames(frames, 1, 7).shape, (Shape{1, 1}));
+  EXPECT_EQ(stack_frames(HostTensor(DType::f32, {0, 4}), 2, 2).shape, (Shape{0, 8}));
+  EXPECT_THROW(stack_frames(frames, 0, 1), Error);
+  EXPECT_THROW(stack_frames(frames, 1, 101), Error);
+}
+
 TEST(FeatureStatistics, BringToMeanZeroAndVarianceOne) {
   FeatureStatistics statistics;
   std::vector<HostTensor> parts;

@@ -86,6 +86,31 @@ TEST(SpeechBatching, EachExampleIsInOneBatchOfLikeLength) {
   EXPECT_LT(padded, filled * 13 / 10);
 }
 
+TEST(SpeechBatching, BatchFramesBoundTheSizeOfABatch) {
+  std::vector<int> frames;
+  for (int i = 0; i < 37; ++i) frames.push_back(1 + (i * 29) % 60);
+  const auto set = examples(frames);
+  SpeechBatchOptions options;
+  options.batch_size = 8;
+  options.batch_frames = 160;
+  options.frame_multiple = 4;
+  std::size_t seen = 0, most = 0;
+  for (const std::vector<int>& columns : plan_speech_batches(set, options, 3)) {
+    const SpeechBatch batch = make_speech_batch(set, columns, options, 3);
+    EXPECT_LE(batch.features.shape[0] * batch.features.shape[1], 160);
+    seen += columns.size();
+    most = std::max(most, columns.size());
+  }
+  EXPECT_EQ(seen, set.size());
+  EXPECT_EQ(most, 8u);
+  options.full_batches = true;  // N is then a function of T
+  for (const SpeechBatch& batch : make_speech_batches(set, options, 3)) {
+    EXPECT_EQ(batch.features.shape[1], std::min<std::int64_t>(8, 160 / batch.features.shape[0]));
+  }
+  options.batch_frames = 1;
+  EXPECT_EQ(plan_speech_batches(set, options, 3).size(), set.size());
+}
+
 TEST(SpeechBatching, EpochsDifferAndRepeat) {
   const auto set = examples(std::vector<int>(20, 4));
   SpeechBatchOptions options;

@@ -143,6 +143,20 @@ TEST(Schedules, Factors) {
   EXPECT_EQ(warm.factor(100), 1.f);
 }
 
+TEST(Schedules, CosineRisesThenFallsToZero) {
+  const Schedule s = Schedule::cosine(4, 12);
+  EXPECT_EQ(s.factor(0), 0.25f);
+  EXPECT_EQ(s.factor(3), 1.f);
+  EXPECT_EQ(s.factor(4), 1.f);
+  EXPECT_NEAR(s.factor(6), 0.5 + 0.5 * std::sqrt(0.5), 1e-6);
+  EXPECT_NEAR(s.factor(8), 0.5f, 1e-6);
+  EXPECT_NEAR(s.factor(12), 0.f, 1e-6);
+  EXPECT_EQ(s.factor(99), s.factor(12));
+  EXPECT_EQ(Schedule::cosine(0, 2).factor(0), 1.f);
+  EXPECT_THROW(Schedule::cosine(3, 3), Error);
+  EXPECT_THROW(Schedule::cosine(-1, 3), Error);
+}
+
 TEST(Schedules, HalvesOnPlateau) {
   Schedule s = Schedule::halve_on_plateau(2);
   for (const float score : {0.5f, 0.6f, 0.6f}) s.observe(score);

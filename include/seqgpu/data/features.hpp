@@ -87,6 +87,13 @@ class SEQGPU_API FeatureExtractor {
 /// @throws Error{invalid_argument} unless 0 <= order <= 4 and 1 <= window <= 100
 SEQGPU_API HostTensor add_deltas(const HostTensor& features, int order = 2, int window = 2);
 
+/// Fewer, wider frames (Sak et al. 2015): frame j is frames j*stride to j*stride + width - 1 side by side; those past
+/// the end repeat the last.
+/// @param features  [T, F] f32
+/// @return          [ceil(T / stride), width*F] f32
+/// @throws Error{invalid_argument} unless width and stride are from 1 to 100
+SEQGPU_API HostTensor stack_frames(const HostTensor& features, int width, int stride);
+
 /// Mean and variance of each feature over all frames added, to bring features to mean 0 and variance 1. Sums are kept
 /// in double about the first frame, so a large mean costs no digits.
 class SEQGPU_API FeatureStatistics {

@@ -23,6 +23,7 @@ struct SpeechExample {
 struct SpeechReadOptions {
   int delta_order = 0;  ///< add_deltas() after the features; 0: none
   int delta_window = 2;
+  int stack = 1, stride = 1;  ///< stack_frames() after that
   int channel = -1;           ///< as in WavOptions
   std::int64_t skip_bad = 0;  ///< up to this many utterances that cannot be used are counted and left out
 };
@@ -53,11 +54,12 @@ struct SpeechBatch {
 };
 
 struct SpeechBatchOptions {
-  int batch_size = 16;        ///< N
-  int frame_multiple = 1;     ///< T is rounded up to a multiple of it, so that few shapes occur
-  int label_multiple = 1;     ///< so is L
-  bool shuffle = true;        ///< examples within a length bucket, and the order of batches, by (seed, epoch)
-  bool full_batches = false;  ///< fills the last batch up to batch_size with columns of length 0
+  int batch_size = 16;            ///< N
+  std::int64_t batch_frames = 0;  ///< 0: none; else fewer examples where N*T of them, padded, would be more than this
+  int frame_multiple = 1;         ///< T is rounded up to a multiple of it, so that few shapes occur
+  int label_multiple = 1;         ///< so is L
+  bool shuffle = true;            ///< examples within a length bucket, and the order of batches, by (seed, epoch)
+  bool full_batches = false;      ///< fills batches up to what may be in them with columns of length 0
   std::optional<SpecAugmentOptions> augment = std::nullopt;  ///< its stream is of (seed, epoch, example)
   std::uint64_t seed = 0;
 };
