@@ -1,5 +1,5 @@
 # The tool: everything in tools/seqgpu, over the public API.
-file(GLOB tool_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tools/seqgpu/*.cpp)
+file(GLOB tool_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tools/seqgpu/*.cpp ${PROJECT_SOURCE_DIR}/tools/seqgpu/*/*.cpp)
 if(SEQGPU_TOOL AND tool_sources)
   find_package(CLI11 2.1 REQUIRED)
   find_package(tomlplusplus 3.3 REQUIRED)
@@ -14,6 +14,7 @@ if(SEQGPU_TOOL AND tool_sources)
     target_compile_options(${target} PRIVATE -ffp-contract=off)
     target_compile_definitions(${target} PRIVATE SEQGPU_VERSION="${PROJECT_VERSION}")
   endforeach()
+  target_include_directories(seqgpu_tool_parts PUBLIC ${PROJECT_SOURCE_DIR})
   target_link_libraries(seqgpu_tool_parts PUBLIC seqgpu CLI11::CLI11 tomlplusplus::tomlplusplus fmt::fmt
                                                  nlohmann_json::nlohmann_json)
   target_link_libraries(seqgpu_tool PRIVATE seqgpu_tool_parts)

@@ -11,6 +11,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 
 std::string error_of(const std::string& text) {
   try {
@@ -55,6 +56,38 @@ TEST(Config, ErrorsNameThePlace) {
   EXPECT_THAT(error_of("[network]\nmodel = \"transformer\"\n"), HasSubstr("bilstm, got \"transformer\""));
   EXPECT_THAT(error_of("[network]\nhidden = 0\n"), HasSubstr("hidden must be 1 to 65536, got 0"));
   EXPECT_THAT(error_of("[network]\ndropout = nan\n"), HasSubstr("dropout must be"));
+}
+
+TEST(Config, TextOfATranscriptionGivesTheConfigBack) {
+  Config config;
+  config.task = "transcribe";
+  config.mel_bins = 23;
+  config.low_frequency = 62.5;
+  config.lm = "digits.arpa";
+  EXPECT_EQ(to_toml(parse_config(to_toml(config), "text")), to_toml(config));
+  EXPECT_EQ(parse_config(to_toml(config), "text").lm, "digits.arpa");
+  EXPECT_THAT(to_toml(config), Not(HasSubstr("embedding")));
+  EXPECT_THAT(to_toml(Config{}), Not(HasSubstr("mel_bins")));
+}
+
+TEST(Config, KeysOfTheOtherTaskAreRefused) {
+  EXPECT_THAT(error_of("[network]\nembedding = 5\n[data]\ntask = \"transcribe\"\n"),
+              HasSubstr("run.toml:2:network.embedding is not read by task \"transcribe\", but by \"tag\""));
+  EXPECT_THAT(error_of("[features]\nmel_bins = 5\n"), HasSubstr("is not read by task \"tag\""));
+  EXPECT_THAT(error_of("[data]\ntask = \"transcribe\"\n[network]\nmodel = \"jordan\"\n"),
+              HasSubstr("model \"jordan\" tags words"));
+  EXPECT_THAT(error_of("[data]\ntask = \"transcribe\"\n[decoding]\nlm = \"a.arpa\"\n"),
+              HasSubstr("lm is read by the beam decoder only"));
+  EXPECT_THAT(error_of("[data]\ntask = \"transcribe\"\n[features]\nfeatures = \"mfcc\"\nmel_bins = 8\n"),
+              HasSubstr("cepstra must not be more than the 8 mel_bins"));
+}
+
+TEST(Config, ACosineEndsWithItsEpochs) {
+  Config before;
+  before.schedule = "cosine";
+  Config now = before;
+  now.epochs = 100;
+  EXPECT_THAT(differences(now, before), ElementsAre("epochs: 100, was 20"));
 }
 
 TEST(Config, MoreEpochsMayFollowButNotAnotherModel) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "seqgpu/checkpoint.hpp"
+#include "seqgpu/data/tone_corpus.hpp"
 #include "seqgpu/data/travel_corpus.hpp"
 #include "tools/seqgpu/run_folder.hpp"
 
@@ -22,46 +23,68 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr int kKills = 20;
+using Words = std::vector<std::string>;
 
-class KilledRun : public testing::Test {
+// What is trained on, and how.
+struct Case {
+  const char* name;
+  void (*write_data)(const std::string& folder);
+  Words flags;
+};
+std::ostream& operator<<(std::ostream& out, const Case& c) { return out << c.name; }
+
+void write_sentences(const std::string& folder) {
+  const data::TravelCorpus corpus = data::travel_corpus(3, 200);
+  data::write_iob(folder + "/train.tsv", corpus.train);
+  data::write_iob(folder + "/dev.tsv", corpus.dev);
+}
+
+void write_sounds(const std::string& folder) {
+  data::ToneCorpusOptions options;
+  options.train_utterances = 32;
+  options.test_utterances = 6;
+  options.letters = 3;
+  options.longest = 4;
+  std::filesystem::rename(data::write_tone_corpus(folder, options).test_manifest, folder + "/dev.tsv");
+}
+
+const Case kTagger{
+    "tagger", write_sentences, {"--embedding", "12", "--hidden", "12", "--trigrams", "4", "--batch", "8"}};
+const Case kRecogniser{"recogniser",
+                       write_sounds,
+                       {"--task", "transcribe", "--hidden", "12", "--stack", "4", "--stride", "4", "--batch", "4",
+                        "--time-masks", "1", "--max-time", "2", "--feature-noise", "0.1", "--weight-noise", "0.01"}};
+
+class KilledRun : public testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
     std::string name = (std::filesystem::temp_directory_path() / "seqgpu-kill-XXXXXX").string();
     ASSERT_NE(mkdtemp(name.data()), nullptr);
     folder_ = name;
-    const data::TravelCorpus corpus = data::travel_corpus(3, 200);
-    data::write_iob(folder_ + "/train.iob", corpus.train);
-    data::write_iob(folder_ + "/dev.iob", corpus.dev);
+    GetParam().write_data(folder_);
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
   pid_t start(const std::string& run) const {
-    std::vector<std::string> words{SEQGPU_TOOL_FILE,
-                                   "train",
-                                   "--run",
-                                   folder_ + "/" + run,
-                                   "--train",
-                                   folder_ + "/train.iob",
-                                   "--dev",
-                                   folder_ + "/dev.iob",
-                                   "--embedding",
-                                   "12",
-                                   "--hidden",
-                                   "12",
-                                   "--trigrams",
-                                   "4",
-                                   "--epochs",
-                                   "4",
-                                   "--batch",
-                                   "8",
-                                   "--schedule",
-                                   "plateau",
-                                   "--schedule-patience",
-                                   "1",
-                                   "--checkpoint-every",
-                                   "7",
-                                   "--threads",
-                                   "2"};
+    Words words{SEQGPU_TOOL_FILE,
+                "train",
+                "--run",
+                folder_ + "/" + run,
+                "--train",
+                folder_ + "/train.tsv",
+                "--dev",
+                folder_ + "/dev.tsv",
+                "--epochs",
+                "4",
+                "--schedule",
+                "plateau",
+                "--schedule-patience",
+                "1",
+                "--checkpoint-every",
+                "7",
+                "--threads",
+                "2"};
+    words.insert(words.end(), GetParam().flags.begin(), GetParam().flags.end());
     std::vector<char*> arguments;
     for (std::string& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);
@@ -105,7 +128,7 @@ class KilledRun : public testing::Test {
   std::string folder_;
 };
 
-TEST_F(KilledRun, EndsWithTheSameBits) {
+TEST_P(KilledRun, EndsWithTheSameBits) {
   const auto begin = Clock::now();
   run_to_end("whole");
   const auto whole = std::chrono::duration_cast<milliseconds>(Clock::now() - begin);
@@ -124,6 +147,9 @@ TEST_F(KilledRun, EndsWithTheSameBits) {
   }
   RecordProperty("runs", runs);
 }
+
+INSTANTIATE_TEST_SUITE_P(Tasks, KilledRun, testing::Values(kTagger, kRecogniser),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace
 }  // namespace seqgpu::tool

@@ -1,10 +1,13 @@
 // The report is well-formed XML whatever the words are, and needs no other file.
-#include "tools/seqgpu/report.hpp"
+#include "tools/seqgpu/tagging/report.hpp"
 
 #include <gmock/gmock.h>
 
 #include <cmath>
 #include <vector>
+
+#include "nesting.hpp"
+#include "tools/seqgpu/page.hpp"
 
 namespace seqgpu::tool {
 namespace {
@@ -12,31 +15,12 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-// What is wrong with the nesting of tags, or empty. Knows no CDATA and no comments: the report has none.
-std::string nesting_error(const std::string& html) {
-  std::vector<std::string> open;
-  for (std::size_t at = html.find('<'); at != std::string::npos; at = html.find('<', at + 1)) {
-    if (html.compare(at, 2, "<!") == 0) continue;
-    const std::size_t end = html.find('>', at);
-    if (end == std::string::npos) return "a tag has no end";
-    const std::string tag = html.substr(at + 1, end - at - 1);
-    if (tag.find('<') != std::string::npos) return "< within a tag: " + tag;
-    if (tag.back() == '/') continue;
-    if (tag.front() == '/') {
-      if (open.empty() || open.back() != tag.substr(1)) return "unexpected <" + tag + ">";
-      open.pop_back();
-    } else {
-      open.push_back(tag.substr(0, tag.find(' ')));
-    }
-  }
-  return open.empty() ? "" : "open: " + open.back();
-}
-
-ReportData hostile_report() {
-  ReportData data;
+TaggingReport hostile_report() {
+  TaggingReport data;
   data.title = "</title><script>alert(1)</script>";
   data.summary = "a & b";
-  data.training.history = {{1, 10, 2.5, 0.3, 0.002, 0, 1.0}, {2, 20, std::nan(""), 0.6, 0.002, 1, 1.0}};
+  data.training.history = {{1, 10, 2.5, {{"dev_f1", 0.3}}, 0.002, 0, 1.0},
+                           {2, 20, std::nan(""), {{"dev_f1", 0.6}}, 0.002, 1, 1.0}};
   data.training.best_epoch = 2;
   data.test = {{{{"<b>", "B-x<y"}, {"a\"'&\x01", "I-x<y"}, {"c", "O"}}, 1}, {{{"d", "B-z"}}, 2}};
   data.predicted = {{"B-z", "O", "B-z"}, {"O"}};
@@ -45,7 +29,7 @@ ReportData hostile_report() {
 }
 
 TEST(Report, IsWellFormed) {
-  const std::string html = report_html(hostile_report());
+  const std::string html = tagging_report(hostile_report());
   EXPECT_EQ(nesting_error(html), "");
   EXPECT_THAT(html, Not(HasSubstr("<script")));
   EXPECT_THAT(html, Not(HasSubstr("\x01")));
@@ -53,18 +37,18 @@ TEST(Report, IsWellFormed) {
 }
 
 TEST(Report, OpensNoOtherFile) {
-  const std::string html = report_html(hostile_report());
+  const std::string html = tagging_report(hostile_report());
   for (const char* reference : {"src=", "href=", "url(", "@import"}) EXPECT_THAT(html, Not(HasSubstr(reference)));
 }
 
 TEST(Report, ListsWhatWentWrong) {
-  const std::string html = report_html(hostile_report());
+  const std::string html = tagging_report(hostile_report());
   EXPECT_THAT(html, HasSubstr("(missed)"));
   EXPECT_THAT(html, HasSubstr("(nothing)"));
   EXPECT_THAT(html, HasSubstr("<mark class=\"wrong\">"));
 }
 
-TEST(Report, EmptyRunHasAPageToo) { EXPECT_EQ(nesting_error(report_html({})), ""); }
+TEST(Report, EmptyRunHasAPageToo) { EXPECT_EQ(nesting_error(tagging_report({})), ""); }
 
 TEST(Report, CurveSurvivesNothingOnePointAndNoNumber) {
   for (const std::vector<double>& values :

@@ -27,15 +27,37 @@ class ConfigFlags {
  public:
   /// @param without  names of fields that get no flag
   void add_to(CLI::App& command, const std::vector<std::string>& without = {});
+  /// Only the fields of a section, and no file.
+  void add_section_to(CLI::App& command, const std::string& section);
   /// Defaults, then the file, then the flags that were given; checked.
   Config resolved() const;
+  /// The flags that were given, on top of a config; checked.
+  Config over(Config config) const;
   /// Whether the field's flag was on the command line.
   bool given(const std::string& name) const;
 
  private:
+  void add(CLI::App& command, const Field& field);
+
   std::shared_ptr<Config> given_ = std::make_shared<Config>();
   std::shared_ptr<std::string> file_ = std::make_shared<std::string>();
   std::vector<std::pair<const Field*, const CLI::Option*>> options_;
+};
+
+/// What `seqgpu eval` was told beside the model.
+struct EvalOptions {
+  std::string data;
+  std::int64_t skip_bad = 0;
+  bool json = false;
+  ConfigFlags decoding;  ///< on top of the model's own
+};
+
+/// The same for `seqgpu predict`.
+struct PredictOptions {
+  std::vector<std::string> files;  ///< sound files; none: `input`
+  std::string input = "-", format;
+  std::int64_t skip_bad = 0;
+  ConfigFlags decoding;
 };
 
 }  // namespace seqgpu::tool

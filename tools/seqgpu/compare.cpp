@@ -11,7 +11,7 @@
 #include "device.hpp"
 #include "run_folder.hpp"
 #include "seqgpu/data/conlleval.hpp"
-#include "tagger.hpp"
+#include "tools/seqgpu/tagging/task.hpp"
 #include "training.hpp"
 
 namespace seqgpu::tool {
@@ -51,13 +51,14 @@ void apply_setting(Config& config, const std::string& setting) {
 }
 
 Outcome train_one(const Config& config, int threads) {
-  const Corpus corpus = load_corpus(config);
-  Tagger tagger(take_device(threads).device, config, build_lexicon(corpus.train, config));
-  const TrainingResult training = train_tagger(tagger, corpus, {});
+  TaggingTask task(take_device(threads).device, config, load_corpus(config));
+  const TrainingResult training = train(task, {});
+  const Corpus& corpus = task.corpus();
   double seconds = 0;
   for (const EpochRecord& record : training.history) seconds += record.seconds;
-  return {data::conlleval(tag_lists(corpus.test), tagger.label(corpus.test)).overall.f1, training.best_f1,
-          seconds / static_cast<double>(training.history.size()), tagger.parameters().elements(), training.best_epoch};
+  const double dev_f1 = training.best.empty() ? 0 : training.best.at(task.measure().key);
+  return {data::conlleval(tag_lists(corpus.test), task.tagger().label(corpus.test)).overall.f1, dev_f1,
+          seconds / static_cast<double>(training.history.size()), task.parameters().elements(), training.best_epoch};
 }
 
 // Mean, and deviation of the sample.
@@ -92,6 +93,9 @@ std::string table_text(const CompareOptions& options, const std::vector<std::vec
 
 void run_compare(const CompareOptions& options, const std::string& command_line) {
   const Config base = options.config.resolved();
+  if (base.task != "tag") {
+    throw Error(ErrorCode::invalid_argument, "compare", "task", "must be \"tag\"; recognisers are trained one by one");
+  }
   const auto seeds = static_cast<std::size_t>(options.seeds);
   std::vector<Config> configs;
   for (const std::string& model : options.models) {

@@ -1,90 +1,61 @@
-#include <fmt/format.h>
-#include <unistd.h>
+#include "tools/seqgpu/speech/predict.hpp"
 
-#include <fstream>
-#include <iostream>
-#include <sstream>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
 
 #include "commands.hpp"
 #include "device.hpp"
 #include "run_folder.hpp"
-#include "tagger.hpp"
+#include "seqgpu/error.hpp"
+#include "tools/seqgpu/tagging/predict.hpp"
 
 namespace seqgpu::tool {
 namespace {
 
-constexpr std::size_t kSentencesAtOnce = 512;
+constexpr std::array kTaggerFormats{"lines", "iob"};
+constexpr std::array kRecogniserFormats{"lines", "times", "json"};
 
-struct PredictOptions {
-  RunFolder folder;
-  std::string input = "-", format = "lines";
-};
-
-void append_words(data::Sentence& sentence, const std::string& line, bool first_only) {
-  std::istringstream words(line);
-  for (std::string word; words >> word;) {
-    sentence.tokens.push_back({word, "O"});
-    if (first_only) return;
-  }
+// The first of the formats is the default.
+std::string checked_format(const std::string& given, std::span<const char* const> formats) {
+  if (given.empty()) return formats.front();
+  if (std::find(formats.begin(), formats.end(), given) != formats.end()) return given;
+  throw Error(ErrorCode::invalid_argument, "predict", "--format",
+              fmt::format("must be one of {} for this model, got \"{}\"", fmt::join(formats, ", "), given));
 }
 
-void label_and_print(Tagger& tagger, std::vector<data::Sentence>& sentences) {
-  const TagLists tags = tagger.label(sentences);
-  for (std::size_t i = 0; i < sentences.size(); ++i) {
-    for (std::size_t t = 0; t < tags[i].size(); ++t) {
-      fmt::print("{}\t{}\n", sentences[i].tokens[t].word, tags[i][t]);
-    }
-    fmt::print("\n");
-  }
-  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
-    throw Error(ErrorCode::io_failure, "predict", "stdout", "cannot be written");
-  }
-  sentences.clear();
-}
-
-void run_predict(const PredictOptions& options) {
+void run_predict(const RunFolder& folder, PredictOptions options) {
   const DeviceChoice choice = take_device();
   fmt::print(stderr, "device: {}\n", to_line(choice));
-  const auto tagger = load_model(options.folder.model(), choice.device);
-  std::ifstream file;
-  const bool from_stdin = options.input == "-";
-  if (!from_stdin) {
-    file.open(options.input);
-    if (!file) throw Error(ErrorCode::io_failure, "predict", options.input, "cannot be read");
+  const ModelFile model = read_model(folder.model());
+  if (model.is_tagger()) {
+    options.format = checked_format(options.format, kTaggerFormats);
+    predict_tags(model, choice.device, options);
+  } else {
+    options.format = checked_format(options.format, kRecogniserFormats);
+    predict_transcripts(model, choice.device, options);
   }
-  std::istream& in = from_stdin ? std::cin : file;
-  const bool answer_each = from_stdin && isatty(STDIN_FILENO) == 1;
-  const bool one_word_a_line = options.format == "iob";
-
-  std::vector<data::Sentence> waiting;
-  data::Sentence sentence;
-  const auto end_sentence = [&] {
-    if (!sentence.tokens.empty()) waiting.push_back(std::move(sentence));
-    sentence = {};
-    if (!waiting.empty() && (answer_each || waiting.size() >= kSentencesAtOnce)) label_and_print(*tagger, waiting);
-  };
-  for (std::string line; std::getline(in, line);) {
-    if (!line.empty() && line.back() == '\r') line.pop_back();
-    append_words(sentence, line, one_word_a_line);
-    if (!one_word_a_line || line.empty()) end_sentence();
-  }
-  if (in.bad()) throw Error(ErrorCode::io_failure, "predict", options.input, "cannot be read");
-  end_sentence();
-  if (!waiting.empty()) label_and_print(*tagger, waiting);
 }
 
 }  // namespace
 
 void add_predict(CLI::App& app) {
-  CLI::App* command =
-      app.add_subcommand("predict", "Label sentences: word<TAB>tag, and a blank line after each sentence");
+  CLI::App* command = app.add_subcommand("predict", "Label sentences, or transcribe sound files");
+  auto folder = std::make_shared<RunFolder>();
   auto options = std::make_shared<PredictOptions>();
-  command->add_option("--run", options->folder.path, "folder of a training run")->required();
-  command->add_option("--input", options->input, "file, or - for stdin")->capture_default_str();
-  command->add_option("--format", options->format, "lines: a sentence a line; iob: a word a line, blank line between")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"lines", "iob"}));
-  command->callback([options] { run_predict(*options); });
+  command->add_option("--run", folder->path, "folder of a training run")->required();
+  command->add_option("files", options->files, "sound files");
+  command->add_option("--input", options->input, "sentences, or a manifest or list of sound files; - for stdin")
+      ->capture_default_str();
+  command->add_option("--format", options->format,
+                      "of a tagger's input: lines (a sentence a line, the default) or iob (a word a line, blank line "
+                      "between); of a recogniser's output: lines (path<TAB>transcript, the default), times (one line "
+                      "a symbol: path, seconds, symbol, its probability) or json (one object a line)");
+  command->add_option("--skip-bad", options->skip_bad, "leave out up to this many sound files that cannot be used");
+  options->decoding.add_section_to(*command, "decoding");
+  command->footer("A tagger prints word<TAB>tag, and a blank line after each sentence.");
+  command->callback([=] { run_predict(*folder, *options); });
 }
 
 }  // namespace seqgpu::tool

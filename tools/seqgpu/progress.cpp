@@ -25,9 +25,8 @@ std::string Progress::text(const Line& line) const {
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
   const auto taken = static_cast<double>(line.step - first_step_);
   const double left = taken > 0 ? seconds / taken * static_cast<double>(total_steps_ - line.step) : 0;
-  return fmt::format("epoch {:>2}/{}  step {:>5}/{}  loss {:.4f}  dev F1 {}  {:>6.0f} sequences/s  {}  ETA {}{}",
-                     line.epoch, line.epochs, line.step, total_steps_, line.loss,
-                     line.dev_f1 < 0 ? std::string("    -") : fmt::format("{:5.2f}", 100 * line.dev_f1),
+  return fmt::format("epoch {:>2}/{}  step {:>5}/{}  loss {:.4f}  {}  {:>6.0f} sequences/s  {}  ETA {}{}", line.epoch,
+                     line.epochs, line.step, total_steps_, line.loss, line.dev,
                      seconds > 0 ? static_cast<double>(line.sequences) / seconds : 0.0, clock_text(seconds),
                      clock_text(left), line.skipped > 0 ? fmt::format("  skipped {} steps", line.skipped) : "");
 }

@@ -18,8 +18,9 @@ class Progress {
 
   struct Line {
     std::int64_t epoch = 0, epochs = 0, step = 0;
-    double loss = 0, dev_f1 = -1;  ///< dev_f1 < 0: not known yet
-    std::int64_t sequences = 0;    ///< labelled since this start
+    double loss = 0;
+    std::string dev = {};        ///< "dev F1 95.20"
+    std::int64_t sequences = 0;  ///< trained on since this start
     std::int64_t skipped = 0;
   };
   /// After a step. On a terminal it redraws the line, ten times a second at most.

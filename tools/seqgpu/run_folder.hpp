@@ -1,9 +1,6 @@
 #pragma once
 
-#include <memory>
 #include <string>
-
-#include "tagger.hpp"
 
 namespace seqgpu::tool {
 
@@ -27,10 +24,5 @@ struct RunFolder {
 void write_text(const std::string& path, const std::string& text);
 /// @throws Error{io_failure}
 std::string read_text(const std::string& path);
-
-/// The tagger's parameters, with all that labelling needs as metadata.
-void save_model(const std::string& path, const Tagger& tagger, const TensorMap& parameters);
-/// @throws Error{invalid_file} if the file is not a tagger's model
-std::unique_ptr<Tagger> load_model(const std::string& path, const Device& device);
 
 }  // namespace seqgpu::tool

@@ -1,21 +1,18 @@
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
 
 #include "commands.hpp"
 #include "device.hpp"
-#include "report.hpp"
 #include "run_folder.hpp"
-#include "seqgpu/checkpoint.hpp"
-#include "tagger.hpp"
+#include "seqgpu/error.hpp"
+#include "tools/seqgpu/speech/task.hpp"
+#include "tools/seqgpu/tagging/task.hpp"
 #include "training.hpp"
 
 namespace seqgpu::tool {
 namespace {
-
-constexpr std::size_t kExamples = 12;
 
 struct TrainOptions {
   ConfigFlags config;
@@ -24,50 +21,29 @@ struct TrainOptions {
   std::string trace;
 };
 
-// The batch that takes the most memory.
-data::SequenceBatch largest_batch(const Tagger& tagger, const Corpus& corpus) {
-  std::vector<data::SequenceBatch> batches = tagger.batches(corpus.train, 0);
-  const auto elements = [](const data::SequenceBatch& batch) {
-    return batch.words.shape.elements() + static_cast<std::int64_t>(batch.trigrams.bytes.size());
-  };
-  return *std::max_element(batches.begin(), batches.end(),
-                           [&](const auto& a, const auto& b) { return elements(a) < elements(b); });
+std::unique_ptr<Task> make_task(const Device& device, const Config& config) {
+  if (config.task == "transcribe") {
+    return std::make_unique<SpeechTask>(device, load_speech_corpus(config));
+  }
+  return std::make_unique<TaggingTask>(device, config, load_corpus(config));
 }
 
 // --dry-run and --trace: a step's plan or its timeline, with a trainer of its own.
-void look_at_step(Tagger& tagger, const Corpus& corpus, const TrainOptions& options) {
-  Trainer trainer(tagger.device(), tagger.parameters(), optimizer_of(tagger.config()),
-                  [&tagger](Graph& graph) { return tagger.loss(graph); });
-  const Batch batch = tagger.feed(largest_batch(tagger, corpus));
+void look_at_step(Task& task, const TrainOptions& options) {
+  Trainer trainer(task.device(), task.parameters(), optimizer_of(task.config()),
+                  [&task](Graph& graph) { return task.loss(graph); });
+  task.plan_epoch(0);
+  const Batch batch = task.step(task.largest_step()).inputs;
   if (options.dry_run) {
-    const Shape& words = batch.at("words").shape;
-    fmt::print("largest batch: {} steps of {} sentences\n{}\npredicted peak: {} bytes\n", words[0], words[1],
-               trainer.describe(batch), trainer.predicted_peak_bytes(batch));
+    fmt::print("largest batch:\n");
+    for (const auto& [name, tensor] : batch) fmt::print("  {} {}\n", name, to_string(tensor.shape));
+    fmt::print("{}\npredicted peak: {} bytes\n", trainer.describe(batch), trainer.predicted_peak_bytes(batch));
   }
   if (!options.trace.empty()) {
     trainer.step(batch);  // the first step also plans
     write_text(options.trace, trainer.trace(batch));
     fmt::print(stderr, "timeline of one step: {} (open it in chrome://tracing)\n", options.trace);
   }
-}
-
-void write_report(const RunFolder& folder, Tagger& tagger, const Corpus& corpus, const TrainingResult& training,
-                  nlohmann::json& result) {
-  ReportData report;
-  report.title = fmt::format("seqgpu: {} tagger", tagger.config().model);
-  report.config = tagger.config();
-  report.training = training;
-  report.test = corpus.test.empty() ? corpus.dev : corpus.test;
-  report.predicted = tagger.label(report.test);
-  const double f1 = data::conlleval(tag_lists(report.test), report.predicted).overall.f1;
-  if (!corpus.test.empty()) result["test_f1"] = f1;
-  report.summary = fmt::format("{} parameters; best epoch {}, dev F1 {:.2f}; F1 below is of {}: {:.2f}.",
-                               tagger.parameters().elements(), training.best_epoch, 100 * training.best_f1,
-                               corpus.test.empty() ? "the dev set" : "the test set", 100 * f1);
-  for (std::size_t i = 0; i < std::min(kExamples, report.test.size()); ++i) {
-    report.examples.push_back({report.test[i], report.predicted[i]});
-  }
-  write_text(folder.report(), report_html(report));
 }
 
 void run_train(const TrainOptions& options) {
@@ -77,40 +53,36 @@ void run_train(const TrainOptions& options) {
   if (!look_only && options.folder.path.empty()) {
     throw Error(ErrorCode::invalid_argument, "train", "--run", "names no folder for the results");
   }
-  const Corpus corpus = load_corpus(config);
   const DeviceChoice choice = take_device(config.threads);
-  Tagger tagger(choice.device, config, build_lexicon(corpus.train, config));
-  if (look_only) return look_at_step(tagger, corpus, options);
+  const std::unique_ptr<Task> task = make_task(choice.device, config);
+  if (look_only) return look_at_step(*task, options);
 
-  fmt::print(stderr, "{}; {} train, {} dev, {} test sentences; {} parameters\n", to_line(choice), corpus.train.size(),
-             corpus.dev.size(), corpus.test.size(), tagger.parameters().elements());
+  fmt::print(stderr, "{}; {}; {} parameters\n", to_line(choice), task->describe(), task->parameters().elements());
   options.folder.create();
   if (options.restart) options.folder.clear();
-  const TrainingResult training = train_tagger(tagger, corpus, {&options.folder, true, stderr});
-  write_text(options.folder.config(), to_toml(config));
+  const TrainingResult training = train(*task, {&options.folder, true, stderr});
+  write_text(options.folder.config(), to_toml(task->config()));
 
   const EpochRecord& last = training.history.back();
   if (last.skipped > 0) {
     fmt::print(stderr, "{} steps were skipped: the gradient was not finite{}\n", last.skipped,
                training.non_finite_parameter.empty() ? "" : " (last in " + training.non_finite_parameter + ")");
   }
-  nlohmann::json result{{"run", options.folder.path},
-                        {"model", config.model},
-                        {"parameters", tagger.parameters().elements()},
-                        {"epochs", last.epoch},
-                        {"steps", last.step},
-                        {"skipped", last.skipped},
-                        {"best_epoch", training.best_epoch},
-                        {"dev_f1", training.best_f1}};
-  write_report(options.folder, tagger, corpus, training, result);
+  nlohmann::json result{{"run", options.folder.path}, {"task", config.task},
+                        {"model", config.model},      {"parameters", task->parameters().elements()},
+                        {"epochs", last.epoch},       {"steps", last.step},
+                        {"skipped", last.skipped},    {"best_epoch", training.best_epoch}};
+  for (const auto& [key, value] : training.best) result[key] = value;
+  task->finish(options.folder, training, result);
   fmt::print("{}\n", result.dump());
 }
 
 }  // namespace
 
 void add_train(CLI::App& app) {
-  CLI::App* command =
-      app.add_subcommand("train", "Train a tagger on IOB files; goes on where an earlier start stopped");
+  CLI::App* command = app.add_subcommand("train",
+                                         "Train a tagger on IOB files, or a recogniser on sound files "
+                                         "(--task transcribe); goes on where an earlier start stopped");
   auto options = std::make_shared<TrainOptions>();
   command->add_option("--run", options->folder.path, "folder for model, checkpoints, metrics and report");
   command->add_flag("--restart", options->restart, "delete the folder's checkpoints first");

@@ -9,8 +9,8 @@
 #include <utility>
 
 #include "progress.hpp"
+#include "random.hpp"
 #include "seqgpu/checkpoint.hpp"
-#include "seqgpu/data/conlleval.hpp"
 
 namespace seqgpu::tool {
 namespace {
@@ -18,57 +18,66 @@ namespace {
 using nlohmann::json;
 using Clock = std::chrono::steady_clock;
 
-Schedule schedule_of(const Config& config) {
+Schedule schedule_of(const Config& config, std::int64_t steps) {
   if (config.schedule == "step") {
     return Schedule::step(config.schedule_steps, static_cast<float>(config.schedule_factor));
   }
   if (config.schedule == "plateau") return Schedule::halve_on_plateau(static_cast<int>(config.schedule_patience));
+  if (config.schedule == "cosine") return Schedule::cosine(std::min(config.schedule_steps, steps - 1), steps);
   return config.schedule == "warmup" ? Schedule::warm_up(config.schedule_steps) : Schedule::constant();
 }
 
 json to_json(const EpochRecord& record) {
-  return {{"epoch", record.epoch}, {"step", record.step},       {"loss", record.loss},      {"dev_f1", record.dev_f1},
-          {"rate", record.rate},   {"skipped", record.skipped}, {"seconds", record.seconds}};
+  json object{{"epoch", record.epoch}, {"step", record.step},       {"loss", record.loss},
+              {"rate", record.rate},   {"skipped", record.skipped}, {"seconds", record.seconds}};
+  for (const auto& [key, value] : record.dev) object[key] = value;
+  return object;
+}
+
+Scores scores_from(const json& j) {
+  Scores scores;
+  for (const auto& [key, value] : j.items()) {
+    // JSON has no NaN: a score that is none comes back as null.
+    if (key.starts_with("dev_")) scores[key] = value.is_null() ? std::nan("") : value.get<double>();
+  }
+  return scores;
 }
 
 EpochRecord record_from(const json& j) {
-  return {j.at("epoch"), j.at("step"), j.at("loss"), j.at("dev_f1"), j.at("rate"), j.at("skipped"), j.at("seconds")};
+  return {j.at("epoch"), j.at("step"), j.at("loss"), scores_from(j), j.at("rate"), j.at("skipped"), j.at("seconds")};
 }
 
 // One training run: where it is, and how it goes on.
 class Run {
  public:
-  Run(Tagger& tagger, const Corpus& corpus, const TrainingPlace& place)
-      : tagger_(tagger),
-        config_(tagger.config()),
-        corpus_(corpus),
+  Run(Task& task, const TrainingPlace& place)
+      : task_(task),
+        config_(task.config()),
         place_(place),
-        gold_(tag_lists(corpus.dev)),
-        trainer_(tagger.device(), tagger.parameters(), optimizer_of(config_),
-                 [&tagger](Graph& graph) { return tagger.loss(graph); }),
-        schedule_(schedule_of(config_)) {}
+        trainer_(task.device(), task.parameters(), optimizer_of(config_),
+                 [&task](Graph& graph) { return task.loss(graph); }),
+        total_steps_(task.plan_epoch(0) * config_.epochs),
+        schedule_(schedule_of(config_, total_steps_)) {}
 
   TrainingResult finish() {
     if (place_.checkpoints) resume();
-    const std::int64_t per_epoch = static_cast<std::int64_t>(tagger_.batches(corpus_.train, 0).size());
-    Progress progress(place_.progress, step_, per_epoch * config_.epochs);
+    Progress progress(place_.progress, step_, total_steps_);
     while (epoch_ < config_.epochs && !out_of_patience()) {
       run_epoch(progress);
       end_epoch(progress);
     }
-    if (!best_.empty()) tagger_.parameters().set_all(best_);
+    if (!best_.empty()) task_.parameters().set_all(best_);
     return std::move(result_);
   }
 
  private:
   void run_epoch(Progress& progress) {
-    const auto batches = tagger_.batches(corpus_.train, epoch_);
-    const auto count = static_cast<std::int64_t>(batches.size());
+    const std::int64_t count = task_.plan_epoch(epoch_);
     epoch_start_ = Clock::now();
     while (batch_ < count) {
-      const data::SequenceBatch& batch = batches[static_cast<std::size_t>(batch_)];
+      const Task::Step now = task_.step(batch_);
       trainer_.set_rate_factor(schedule_.factor(step_));
-      const float loss = trainer_.step(tagger_.feed(batch));
+      const float loss = config_.weight_noise > 0 ? noisy_step(now.inputs) : trainer_.step(now.inputs);
       ++step_;
       ++batch_;
       if (trainer_.report().skipped) {
@@ -78,26 +87,48 @@ class Run {
         loss_sum_ += static_cast<double>(loss);
         ++loss_count_;
       }
-      for (const int index : batch.sentence_index) sequences_ += index >= 0 ? 1 : 0;
+      sequences_ += now.sequences;
       progress.step(line());
       if (config_.checkpoint_every > 0 && step_ % config_.checkpoint_every == 0 && batch_ < count) save();
     }
   }
 
+  // The gradient is that at parameters with noise (Graves, Mohamed, Hinton 2013); what it changes is the ones without.
+  float noisy_step(const Batch& inputs) {
+    TensorMap parameters = task_.parameters().all(), noisy = parameters;
+    const std::uint64_t stream = mix(static_cast<std::uint64_t>(config_.seed)) ^ static_cast<std::uint64_t>(step_);
+    std::uint64_t index = 0;
+    for (auto& [name, tensor] : noisy) add_noise(tensor.view<float>(), config_.weight_noise, mix(stream) + index++);
+    task_.parameters().set_all(noisy);
+    const float loss = trainer_.step(inputs);
+    const TensorMap after = task_.parameters().all();
+    for (auto& [name, tensor] : parameters) {
+      const auto values = tensor.view<float>(), from = noisy.at(name).view<float>();
+      const auto to = after.at(name).view<float>();
+      for (std::size_t i = 0; i < values.size(); ++i) values[i] += to[i] - from[i];
+    }
+    task_.parameters().set_all(parameters);
+    return loss;
+  }
+
   void end_epoch(Progress& progress) {
-    const double f1 = corpus_.dev.empty() ? 0 : data::conlleval(gold_, tagger_.label(corpus_.dev)).overall.f1;
+    const Scores scores = task_.score_dev();
+    const Measure measure = task_.measure();
     const double rate = config_.rate * static_cast<double>(schedule_.factor(step_));
-    if (!corpus_.dev.empty()) schedule_.observe(static_cast<float>(f1));
+    if (!scores.empty()) {
+      const double score = scores.at(measure.key);
+      schedule_.observe(static_cast<float>(measure.higher_is_better ? score : -score));
+    }
     ++epoch_;
     batch_ = 0;
     seconds_ += std::chrono::duration<double>(Clock::now() - epoch_start_).count();
-    result_.history.push_back({epoch_, step_, mean_loss(), f1, rate, skipped_, seconds_});
-    if (result_.best_epoch == 0 || f1 > result_.best_f1 || corpus_.dev.empty()) {
+    result_.history.push_back({epoch_, step_, mean_loss(), scores, rate, skipped_, seconds_});
+    if (result_.best_epoch == 0 || scores.empty() || better(measure, scores, result_.best)) {
       result_.best_epoch = epoch_;
-      result_.best_f1 = f1;
-      best_ = tagger_.parameters().all();
+      result_.best = scores;
+      best_ = task_.parameters().all();
       // Before the checkpoint: a run killed between the two repeats this epoch and writes the same bytes again.
-      if (place_.folder != nullptr) save_model(place_.folder->model(), tagger_, best_);
+      if (place_.folder != nullptr) task_.save(place_.folder->model(), best_);
     }
     progress.epoch(line());
     loss_sum_ = 0;
@@ -113,13 +144,14 @@ class Run {
 
   Progress::Line line() const {
     const bool within = batch_ > 0;
-    return {within ? epoch_ + 1 : epoch_,
-            config_.epochs,
-            step_,
-            mean_loss(),
-            result_.history.empty() || corpus_.dev.empty() ? -1 : result_.history.back().dev_f1,
-            sequences_,
-            skipped_};
+    const Measure measure = task_.measure();
+    std::string dev = fmt::format("dev {}", measure.title);
+    if (!result_.history.empty() && !result_.history.back().dev.empty()) {
+      dev += fmt::format(" {:5.2f}", 100 * result_.history.back().dev.at(measure.key));
+    } else {
+      dev += "     -";
+    }
+    return {within ? epoch_ + 1 : epoch_, config_.epochs, step_, mean_loss(), dev, sequences_, skipped_};
   }
 
   void save() {
@@ -139,13 +171,13 @@ class Run {
                      {"seconds", seconds_},
                      {"skipped", skipped_},
                      {"best_epoch", result_.best_epoch},
-                     {"best_f1", result_.best_f1},
+                     {"best", result_.best},
                      {"schedule", {schedule.best, schedule.scale, schedule.waited, schedule.observed}},
                      {"history", history}};
     Checkpoint checkpoint;
-    checkpoint.parameters = tagger_.parameters().all();
+    checkpoint.parameters = task_.parameters().all();
     checkpoint.trainer = trainer_.state();
-    checkpoint.metadata = {{"config", to_toml(config_)}, {"data", fingerprint(corpus_)}, {"state", state.dump()}};
+    checkpoint.metadata = {{"config", to_toml(config_)}, {"data", task_.fingerprint()}, {"state", state.dump()}};
     save_checkpoint(place_.folder->checkpoints(), step_, checkpoint);
   }
 
@@ -153,8 +185,8 @@ class Run {
     const std::string& folder = place_.folder->path;
     std::vector<std::string> changes =
         differences(config_, resolve(parse_config(checkpoint.metadata.at("config"), folder)));
-    if (checkpoint.metadata.at("data") != fingerprint(corpus_)) {
-      changes.emplace_back("the training or dev sentences are others");
+    if (checkpoint.metadata.at("data") != task_.fingerprint()) {
+      changes.emplace_back("the training or dev set is another");
     }
     if (changes.empty()) return;
     throw Error(ErrorCode::invalid_argument, "train", folder,
@@ -176,7 +208,7 @@ class Run {
       seconds_ = state.at("seconds");
       skipped_ = state.at("skipped");
       result_.best_epoch = state.at("best_epoch");
-      result_.best_f1 = state.at("best_f1");
+      result_.best = scores_from(state.at("best"));
       const json& schedule = state.at("schedule");
       schedule_.restore({schedule.at(0), schedule.at(1), schedule.at(2), schedule.at(3)});
       for (const json& record : state.at("history")) result_.history.push_back(record_from(record));
@@ -186,21 +218,35 @@ class Run {
       throw Error(ErrorCode::invalid_file, "train", place_.folder->checkpoints(), "is not from `seqgpu train`");
     }
     step_ = found->step;
-    tagger_.parameters().set_all(found->parameters);
+    task_.parameters().set_all(found->parameters);
     trainer_.restore(found->trainer);
-    if (result_.best_epoch > 0) best_ = read_safetensors(place_.folder->model()).tensors;
+    if (result_.best_epoch > 0) best_ = saved_parameters();
     result_.resumed_at = step_;
     if (place_.progress != nullptr) {
       fmt::print(place_.progress, "resuming {} at step {} (epoch {})\n", place_.folder->path, step_, epoch_ + 1);
     }
   }
 
-  Tagger& tagger_;
+  // Of the best epoch so far; the model file may hold more than parameters.
+  TensorMap saved_parameters() const {
+    TensorMap tensors = read_safetensors(place_.folder->model()).tensors;
+    TensorMap parameters;
+    for (const std::string& name : task_.parameters().names()) {
+      const auto found = tensors.find(name);
+      if (found == tensors.end()) {
+        throw Error(ErrorCode::invalid_file, "train", place_.folder->model(),
+                    fmt::format("has no tensor \"{}\"; add --restart to begin again", name));
+      }
+      parameters.insert(tensors.extract(found));
+    }
+    return parameters;
+  }
+
+  Task& task_;
   const Config& config_;
-  const Corpus& corpus_;
   const TrainingPlace place_;
-  const TagLists gold_;
   Trainer trainer_;
+  std::int64_t total_steps_;
   Schedule schedule_;
   TrainingResult result_;
   TensorMap best_;
@@ -226,8 +272,13 @@ std::string metrics_text(const std::vector<EpochRecord>& history) {
   return text;
 }
 
-TrainingResult train_tagger(Tagger& tagger, const Corpus& corpus, const TrainingPlace& place) {
-  return Run(tagger, corpus, place).finish();
+bool better(const Measure& measure, const Scores& now, const Scores& before) {
+  const double a = now.at(measure.key), b = before.at(measure.key);
+  if (a != b) return measure.higher_is_better ? a > b : a < b;
+  const auto loss = now.find("dev_loss");
+  return loss != now.end() && loss->second < before.at("dev_loss");
 }
+
+TrainingResult train(Task& task, const TrainingPlace& place) { return Run(task, place).finish(); }
 
 }  // namespace seqgpu::tool

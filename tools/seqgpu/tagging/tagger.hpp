@@ -6,10 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "config.hpp"
 #include "corpus.hpp"
 #include "seqgpu/data/batching.hpp"
 #include "seqgpu/seqgpu.hpp"
+#include "tools/seqgpu/config.hpp"
+#include "tools/seqgpu/model_file.hpp"
 
 namespace seqgpu::tool {
 
@@ -51,5 +52,10 @@ class Tagger {
   std::optional<nn::Linear> output_;
   std::unique_ptr<Session> session_;
 };
+
+/// The tagger's parameters, with all that labelling needs as metadata.
+void save_tagger(const std::string& path, const Tagger& tagger, const TensorMap& parameters);
+/// @throws Error{invalid_file} if the file is not a tagger's model
+std::unique_ptr<Tagger> load_tagger(const ModelFile& model, const Device& device);
 
 }  // namespace seqgpu::tool

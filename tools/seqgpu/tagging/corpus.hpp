@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "config.hpp"
 #include "seqgpu/data/iob.hpp"
 #include "seqgpu/data/vocabulary.hpp"
+#include "tools/seqgpu/config.hpp"
 
 namespace seqgpu::tool {
 

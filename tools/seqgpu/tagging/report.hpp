@@ -1,14 +1,15 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "corpus.hpp"
 #include "seqgpu/data/conlleval.hpp"
-#include "training.hpp"
+#include "tools/seqgpu/training.hpp"
 
 namespace seqgpu::tool {
+
+inline constexpr Measure kTaggingMeasure{"dev_f1", "F1", true};
 
 /// A sentence to show with the tags a model gave it.
 struct LabelledSentence {
@@ -16,7 +17,7 @@ struct LabelledSentence {
   std::vector<std::string> predicted;
 };
 
-struct ReportData {
+struct TaggingReport {
   std::string title;
   std::string summary;  ///< one line
   Config config;
@@ -28,13 +29,7 @@ struct ReportData {
 
 /// One page that needs no other file: curves (SVG), slot table, confusions with example sentences, labelled examples.
 /// Well-formed XML.
-std::string report_html(const ReportData& data);
-
-/// Text with &, <, > and quotes replaced, and what XML cannot hold shown as U+FFFD.
-std::string escape_html(std::string_view text);
-
-/// A curve with axes, as <svg>. @param best  index to mark; -1: none
-std::string curve_svg(const std::string& title, const std::vector<double>& values, int best);
+std::string tagging_report(const TaggingReport& data);
 
 /// "leave [taipei departure] on ..." for a terminal.
 std::string bracketed(const data::Sentence& sentence, const std::vector<std::string>& tags);

@@ -4,50 +4,14 @@
 #include <array>
 #include <utility>
 
+#include "tools/seqgpu/network.hpp"
+
 namespace seqgpu::tool {
 namespace {
 
 constexpr int kLengthMultiple = 4;   // steps: few shapes, little padding
 constexpr int kTrigramMultiple = 4;  // trigrams of a word
 constexpr int kLabelBatch = 32;
-
-Activation activation_named(const std::string& name) {
-  if (name == "tanh") return Activation::tanh;
-  if (name == "sigmoid") return Activation::sigmoid;
-  return name == "relu" ? Activation::relu : Activation::linear;
-}
-
-Precision precision_named(const std::string& name) {
-  if (name == "bf16") return Precision::bf16;
-  return name == "tf32" ? Precision::tf32 : Precision::f32;
-}
-
-bool is_bidirectional(const std::string& model) { return model.rfind("bi", 0) == 0; }
-
-nn::RecurrentLayerOptions layer_options(const Config& config, std::int64_t input) {
-  nn::RecurrentLayerOptions options;
-  options.input = input;
-  options.hidden = config.hidden;
-  options.layers = static_cast<int>(config.layers);
-  options.bidirectional = is_bidirectional(config.model);
-  options.dropout = static_cast<float>(config.dropout);
-  options.options.precision = precision_named(config.precision);
-  if (config.model.ends_with("lstm")) {
-    options.cell = CellKind::lstm;
-    options.forget_bias = 1.f;
-  } else if (config.model.ends_with("gru")) {
-    options.cell = CellKind::gru;
-  } else {
-    options.cell = CellKind::elman;
-    options.options.activation = activation_named(config.activation);
-  }
-  if (config.model == "jordan") {
-    options.projection = config.hidden;
-    options.projection_bias = true;
-    options.options.projection_activation = activation_named(config.jordan_activation);
-  }
-  return options;
-}
 
 // Columns of trigram padding, negated: what takes the padding's row out of a sum again.
 HostTensor negated_padding(const HostTensor& trigrams) {
@@ -83,7 +47,7 @@ Tagger::Tagger(const Device& device, const Config& config, Lexicon lexicon)
       width = config.hidden;
     }
   } else {
-    recurrent_.emplace(parameters_, "recurrent", layer_options(config, width));
+    recurrent_.emplace(parameters_, "recurrent", recurrent_layers(config, width));
     width = config.hidden * (is_bidirectional(config.model) ? 2 : 1);
   }
   output_.emplace(parameters_, "output", nn::LinearOptions{width, lexicon_.labels.size(), true});
@@ -171,6 +135,26 @@ TagLists Tagger::label(std::span<const data::Sentence> sentences) {
     }
   }
   return result;
+}
+
+void save_tagger(const std::string& path, const Tagger& tagger, const TensorMap& parameters) {
+  TensorFile file{parameters,
+                  {{"format", kTaggerFormat},
+                   {"config", to_toml(tagger.config())},
+                   {"vocabulary", tagger.lexicon().vocabulary.to_string()},
+                   {"labels", tagger.lexicon().labels.to_string()}}};
+  if (tagger.lexicon().trigrams) file.metadata.emplace("trigrams", tagger.lexicon().trigrams->to_string());
+  write_safetensors(path, file);
+}
+
+std::unique_ptr<Tagger> load_tagger(const ModelFile& model, const Device& device) {
+  const Config config = model.config();
+  Lexicon lexicon{data::Vocabulary::from_string(model.text("vocabulary")),
+                  data::Labels::from_string(model.text("labels")), std::nullopt};
+  if (config.trigrams > 0) lexicon.trigrams = data::TrigramFeatures::from_string(model.text("trigrams"));
+  auto tagger = std::make_unique<Tagger>(device, config, std::move(lexicon));
+  tagger->parameters().set_all(model.file.tensors);
+  return tagger;
 }
 
 }  // namespace seqgpu::tool

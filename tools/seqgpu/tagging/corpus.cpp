@@ -2,35 +2,19 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstdio>
-#include <numeric>
 
 #include "seqgpu/error.hpp"
+#include "tools/seqgpu/random.hpp"
 
 namespace seqgpu::tool {
 namespace {
 
-// SplitMix64: spreads (seed, index) over 64 bits.
-std::uint64_t mix(std::uint64_t x) {
-  x += 0x9e3779b97f4a7c15ULL;
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
-  return x ^ (x >> 31);
-}
-
 // Moves a part of train, chosen by the seed, to dev. Both keep their order.
 void hold_back(Corpus& corpus, double fraction, std::uint64_t seed) {
-  const std::size_t total = corpus.train.size();
-  const auto wanted = static_cast<std::size_t>(static_cast<double>(total) * fraction);
-  std::vector<std::size_t> order(total);
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return mix(mix(seed) ^ a) < mix(mix(seed) ^ b); });
-  std::vector<bool> held(total, false);
-  for (std::size_t i = 0; i < wanted; ++i) held[order[i]] = true;
+  const std::vector<bool> held = held_back(corpus.train.size(), fraction, seed);
   std::vector<data::Sentence> train;
-  for (std::size_t i = 0; i < total; ++i) (held[i] ? corpus.dev : train).push_back(std::move(corpus.train[i]));
+  for (std::size_t i = 0; i < held.size(); ++i) (held[i] ? corpus.dev : train).push_back(std::move(corpus.train[i]));
   corpus.train = std::move(train);
 }
 
@@ -65,11 +49,8 @@ Corpus load_corpus(const Config& config) {
 }
 
 std::string fingerprint(const Corpus& corpus) {
-  std::uint64_t hash = 0xcbf29ce484222325ULL;  // FNV-1a
-  const auto add = [&](const std::string& text) {
-    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
-    hash = (hash ^ 0xffU) * 0x100000001b3ULL;
-  };
+  Fingerprint hash;
+  const auto add = [&](const std::string& text) { hash.add(text), hash.add("\xff"); };
   for (const auto* part : {&corpus.train, &corpus.dev}) {
     for (const data::Sentence& sentence : *part) {
       for (const data::Token& token : sentence.tokens) {
@@ -80,7 +61,7 @@ std::string fingerprint(const Corpus& corpus) {
     }
     add("\n\n");
   }
-  return fmt::format("{:016x}", hash);
+  return hash.text();
 }
 
 Lexicon build_lexicon(const std::vector<data::Sentence>& train, const Config& config) {
