@@ -32,6 +32,7 @@ nn::RecurrentLayerOptions options_of(const Workload& w) {
     o.options.projection_activation = Activation::tanh;
   } else if (w.variant == "dropout") {
     o.options.recurrent_dropout = 0.25f;
+  } else if (w.variant == "budget") {  // the trainer's, not the layer's
   } else if (!w.variant.empty()) {
     throw Unsupported("no such variant: " + w.variant);
   }
@@ -40,7 +41,8 @@ nn::RecurrentLayerOptions options_of(const Workload& w) {
 
 class Layer final : public Prepared {
  public:
-  Layer(const Bench& bench, const Workload& w)
+  /// @param share  of what a plan without a budget holds, for the variant "budget"
+  Layer(const Bench& bench, const Workload& w, double share)
       : bench_(bench), w_(w), parameters_(bench.device, 1), rnn_(parameters_, "rnn", options_of(w)) {
     const Shape shape{w.T, w.N, w.I};
     if (w.training) {
@@ -52,8 +54,9 @@ class Layer final : public Prepared {
     const float scale = 1.f / std::sqrt(static_cast<float>(w.H));
     fill_parameters(parameters_, [scale](const std::string& name) { return name == "x" ? 1.f : scale; });
     if (w.training) {
-      trainer_ = std::make_unique<Trainer>(bench.device, parameters_, Sgd{.rate = 0.f},
-                                           [this](Graph& g) { return reduce_all(y(g), Reduction::sum); });
+      TrainerOptions options;
+      if (w.variant == "budget") options.memory_bytes = budget(share);
+      trainer_ = make_trainer(options);
     } else {
       session_ = std::make_unique<Session>(bench.device, parameters_, [this](Graph& g) { g.output("y", y(g)); });
     }
@@ -97,6 +100,15 @@ class Layer final : public Prepared {
     const Value lengths = w_.ragged ? g.input("lengths", DType::i32, {"N"}) : Value{};
     return rnn_(w_.training ? parameters_.use(g, "x") : g.input("x", DType::f32, {"T", "N", "I"}), lengths);
   }
+  std::unique_ptr<Trainer> make_trainer(const TrainerOptions& options) {
+    return std::make_unique<Trainer>(
+        bench_.device, parameters_, Sgd{.rate = 0.f}, [this](Graph& g) { return reduce_all(y(g), Reduction::sum); },
+        options);
+  }
+  std::int64_t budget(double share) {
+    const auto whole = static_cast<double>(make_trainer({})->predicted_peak_bytes(batch_));
+    return static_cast<std::int64_t>(share * whole);
+  }
   std::int64_t width() const {
     const std::int64_t recurring = w_.variant == "projection" ? w_.H / 2 : w_.H;
     return recurring * w_.directions;
@@ -115,7 +127,7 @@ class Layer final : public Prepared {
 }  // namespace
 
 std::unique_ptr<Prepared> prepare_layer(const Bench& bench, const Json& row) {
-  return std::make_unique<Layer>(bench, read_workload(row));
+  return std::make_unique<Layer>(bench, read_workload(row), row.value("budget_share", 1.0));
 }
 
 }  // namespace seqgpu::benchmark

@@ -8,6 +8,7 @@ OURS = "seqgpu"
 KEY = ("workload", "pass", "threads")
 TITLES = {
     "layers": "Recurrent layers", "ragged": "The same, lengths uniform in [T/10, T]", "variants": "Variants of a layer",
+    "memory": "Training within a memory budget",
     "scaling": "Scaling", "ctc": "CTC: loss and gradient from logits", "steps": "Whole training steps",
     "stream": "Streaming: one step, one sequence",
 }  # fmt: skip
@@ -62,8 +63,9 @@ def costs(rows):
     for r in rows:
         other = plain.get((r["workload"].removesuffix("_" + r["option"]), r["pass"], r["threads"])) if r["option"] else None
         if other:
-            found.append({**{k: r[k] for k in KEY}, "option": r["option"],
-                          "cost": r["ours"]["median"] / other["ours"]["median"]})  # fmt: skip
+            found.append({**{k: r[k] for k in KEY}, "group": r["group"], "option": r["option"],
+                          "cost": r["ours"]["median"] / other["ours"]["median"],
+                          "planned_bytes": [c["ours"].get("planned_bytes") for c in (other, r)]})  # fmt: skip
     return found
 
 
@@ -153,10 +155,12 @@ def group_tables(report):
         if not rows:
             continue
         lines += [f"## {title}", ""] + result_table(by_ratio(rows))
-        if group == "variants" and report["costs"]:
+        costs_here = [c for c in report["costs"] if c["group"] == group]
+        if costs_here:
             lines += ["Our cost over the plain layer:", ""]
-            lines += table(["workload", "pass", "threads", "times the plain one"],
-                           [[c["workload"], c["pass"], c["threads"], number(c["cost"])] for c in report["costs"]])  # fmt: skip
+            lines += table(["workload", "pass", "threads", "times the plain one", "planned MB, plain", "planned MB"],
+                           [[c["workload"], c["pass"], c["threads"], number(c["cost"]),
+                             *(number(b and b / 1e6, 1) for b in c["planned_bytes"])] for c in costs_here])  # fmt: skip
         if group == "scaling":
             lines += ["The exponent p of time ~ size^p, ours; 1 is linear:", ""]
             lines += table(["cell", "size", "from", "to", "pass", "threads", "p"],
