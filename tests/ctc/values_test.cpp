@@ -210,6 +210,13 @@ TEST(Ctc, ExtremeInputs) {
   for (std::size_t i = 0; i < a.gradient.size(); ++i) EXPECT_NEAR(a.gradient[i], b.gradient[i], 1e-6);
   EXPECT_NEAR(a.loss[0], b.loss[0], 1e-4);
 
+  // Large ones all, with labels that repeat: exponents stay in range.
+  for (const float offset : {-60.f, 60.f}) {
+    auto high = random_problem<float>(60, 3, 3, 12, 8);
+    for (float& v : high.x) v += offset;
+    EXPECT_LE(errors(high, run(high)).gradient, 5e-6) << offset;
+  }
+
   // No number: neither is the loss, but only that of its own sequence.
   auto bad = random_problem<float>(20, 2, 6, 4, 7);
   bad.x[7 * 12 + 3] = std::nanf("");

@@ -14,15 +14,15 @@ double factor_scale() {
   return -__builtin_log(static_cast<double>(kFactor<T>));
 }
 
-/// e^d for floor <= d <= 0, and something for other d: exp() without its guards.
-template <class T>
-Pack<T> exp_below(Pack<T> d) {
-  const Number<T> n = split(d);
-  return n.m * power<T>(n.k, base_of<T>(all<T>(0)));
-}
 template <class T>
 constexpr T kFloor = sizeof(T) == 4 ? T(-87) : T(-700);
 
+/// e^d for d <= 0, or e^kFloor where that is more: exp() with one guard less.
+template <class T>
+Pack<T> exp_below(Pack<T> d) {
+  const Number<T> n = split(Pack<T>(larger(Pack<T>(kFloor<T>).v, d.v)));  // a NaN stays
+  return n.m * power<T>(n.k, base_of<T>(all<T>(0)));
+}
 template <class T>
 void softmax_sums(const T* x, std::int64_t count, T* largest, T* sum) {
   constexpr std::int64_t lanes = Pack<T>::kLanes;
@@ -61,9 +61,7 @@ template <class T>
 void softmax(const T* x, std::int64_t count, T largest, T scale, T* y) {
   constexpr std::int64_t lanes = Pack<T>::kLanes;
   const Pack<T> shift(largest), factor(scale);
-  const auto value = [&](Pack<T> v) {
-    return factor * exp_below(Pack<T>(larger((v - shift).v, Pack<T>(kFloor<T>).v)));
-  };
+  const auto value = [&](Pack<T> v) { return factor * exp_below(v - shift); };
   if (count < lanes) {
     T few[lanes] = {};
     for (std::int64_t i = 0; i < count; ++i) few[i] = x[i];
@@ -203,7 +201,8 @@ template <int kPacks, class T>
 [[gnu::always_inline]] inline bool read_short(const CtcSource<T>& s, const T* x, Range range, CtcEmission<T>& e,
                                               T* exps) {
   constexpr std::int64_t lanes = Pack<T>::kLanes;
-  constexpr std::int64_t kMost = 96;  // sums of numbers up to 2^96 are in range
+  constexpr std::int64_t kMost = 96;  // powers of two within which numbers and their sums are in range
+  constexpr T most = T(66);           // less than ln 2^kMost
   const bool few = kPacks == 1 && s.C < lanes;
   Number<T> n[kPacks];
   Pack<T> y[kPacks];
@@ -217,10 +216,12 @@ template <int kPacks, class T>
     } else {
       v = Pack<T>::load(p == kPacks - 1 ? x + s.C - lanes : x + p * lanes);
     }
-    n[p] = split(v);
-    moderate &= larger(n[p].k, -n[p].k) <= all<T>(kMost);
+    const auto in_range = (v.v <= most) & (v.v >= -most);
+    moderate &= in_range;
+    n[p] = split(select(in_range, v, Pack<T>(T(0))));
     const Integers<T> bits = bits_of(n[p].m) + (n[p].k << Exponents<T>::kMantissa);
     std::memcpy(&y[p].v, &bits, sizeof bits);
+    n[p].k -= all<T>(kMost);  // emissions are below 1: exponents of a row never rise above 0
   }
   const std::int64_t first = few ? 0 : kPacks * lanes - s.C, count = few ? s.C : lanes;
   const auto mine = (lane_numbers<T>() >= all<T>(first)) & (lane_numbers<T>() < all<T>(count));
@@ -231,7 +232,7 @@ template <int kPacks, class T>
   if (!(sum > T(0))) return false;
   e.largest = 0;
   e.sum = sum;
-  e.scale = factor_scale<T>();
+  e.scale = factor_scale<T>() + static_cast<double>(kMost) * 0.693147180559945309417;
   for (Number<T>& each : n) each.m = each.m * Pack<T>(kFactor<T>);
   const auto find = [&](Integers<T> index) -> Number<T> {
     constexpr int second = kPacks > 1 ? 1 : 0, third = kPacks > 2 ? 2 : 0, fourth = kPacks > 3 ? 3 : third;
