@@ -34,17 +34,20 @@ json to_json(const EpochRecord& record) {
   return object;
 }
 
+// JSON has no infinity and no NaN: either is written, and comes back, as null.
+double number_from(const json& j) { return j.is_null() ? std::nan("") : j.get<double>(); }
+
 Scores scores_from(const json& j) {
   Scores scores;
   for (const auto& [key, value] : j.items()) {
-    // JSON has no NaN: a score that is none comes back as null.
-    if (key.starts_with("dev_")) scores[key] = value.is_null() ? std::nan("") : value.get<double>();
+    if (key.starts_with("dev_")) scores[key] = number_from(value);
   }
   return scores;
 }
 
 EpochRecord record_from(const json& j) {
-  return {j.at("epoch"), j.at("step"), j.at("loss"), scores_from(j), j.at("rate"), j.at("skipped"), j.at("seconds")};
+  return {j.at("epoch"),   j.at("step"),   number_from(j.at("loss")), scores_from(j), j.at("rate"),
+          j.at("skipped"), j.at("seconds")};
 }
 
 // One training run: where it is, and how it goes on.
@@ -203,7 +206,7 @@ class Run {
       const json state = json::parse(found->metadata.at("state"));
       epoch_ = state.at("epoch");
       batch_ = state.at("batch");
-      loss_sum_ = state.at("loss_sum");
+      loss_sum_ = number_from(state.at("loss_sum"));
       loss_count_ = state.at("loss_count");
       seconds_ = state.at("seconds");
       skipped_ = state.at("skipped");
@@ -276,7 +279,7 @@ bool better(const Measure& measure, const Scores& now, const Scores& before) {
   const double a = now.at(measure.key), b = before.at(measure.key);
   if (a != b) return measure.higher_is_better ? a > b : a < b;
   const auto loss = now.find("dev_loss");
-  return loss != now.end() && loss->second < before.at("dev_loss");
+  return loss != now.end() && !std::isnan(loss->second) && !(before.at("dev_loss") <= loss->second);
 }
 
 TrainingResult train(Task& task, const TrainingPlace& place) { return Run(task, place).finish(); }
