@@ -152,11 +152,16 @@ class Prepared(unittest.TestCase):
             make_clip(self.folder / "source" / "train" / f"{name}.wav", 5, 300)
         make_clip(self.folder / "source" / "test" / "1_0_1.wav", 5, 300)
         out = self.folder / "out"
-        self.assertEqual(prepare("yesno", self.folder / "source", out, "--dev", 2).returncode, 0)
-        self.assertEqual((out / "train.tsv").read_text(), "train/0_0.wav\tno no\ntrain/1_0.wav\tyes no\n")
-        self.assertEqual((out / "dev.tsv").read_text(), "dev/0_1.wav\tno yes\ndev/1_1.wav\tyes yes\n")
-        self.assertEqual((out / "test.tsv").read_text(), "test/1_0_1.wav\tyes no yes\n")
-        self.assertTrue(filecmp.cmp(self.folder / "source" / "test" / "1_0_1.wav", out / "test" / "1_0_1.wav", False))
+        self.assertEqual(prepare("yesno", self.folder / "source", out, "--dev", 2, "--rounds", 2).returncode, 0)
+        once = "train/00000_0_0.wav\tno no\ntrain/00001_1_0.wav\tyes no\n"
+        again = once.replace("00000", "00002").replace("00001", "00003")
+        self.assertEqual((out / "train.tsv").read_text(), once + again)
+        self.assertEqual((out / "dev.tsv").read_text(), "dev/00000_0_1.wav\tno yes\ndev/00001_1_1.wav\tyes yes\n")
+        self.assertEqual((out / "test.tsv").read_text(), "test/00000_1_0_1.wav\tyes no yes\n")
+        as_it_was = samples_of(self.folder / "source" / "test" / "1_0_1.wav")
+        self.assertEqual(samples_of(out / "test" / "00000_1_0_1.wav"), as_it_was)
+        self.assertEqual(samples_of(out / "train" / "00000_0_0.wav"), as_it_was)
+        self.assertNotEqual(samples_of(out / "train" / "00002_0_0.wav"), as_it_was)
 
     def test_real_digits(self):
         source = DATA / "fsdd"
