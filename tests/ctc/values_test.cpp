@@ -226,6 +226,25 @@ TEST(Ctc, ExtremeInputs) {
   EXPECT_TRUE(std::isfinite(poisoned.loss[1]));
 }
 
+/// Nearly learnt: one class stands out of each frame, the labels far apart with many blanks between.
+TEST(Ctc, SharpFrames) {
+  for (const float height : {6.f, 10.f, 15.f, 40.f}) {
+    for (const std::int64_t U : {1, 5, 13}) {
+      for (const std::int64_t C : {7, 40}) {
+        const std::int64_t T = 160, N = 2, apart = T / (U + 1);
+        auto p = random_problem<float>(T, N, C, U, 3);
+        for (std::int64_t r = 0; r < T * N; ++r) {
+          const std::int64_t t = r / N, n = r % N, u = t / apart - 1;
+          const bool label = t % apart == 0 && u >= 0 && u < U;
+          const std::int64_t stands_out = label ? p.targets[static_cast<std::size_t>(n * U + u)] : p.desc.blank;
+          p.x[static_cast<std::size_t>(r * C + stands_out)] += height;
+        }
+        expect_close(p, "height " + std::to_string(height) + " U " + std::to_string(U) + " C " + std::to_string(C));
+      }
+    }
+  }
+}
+
 // All that lives beside logits and gradient, against PyTorch's tables of alpha and beta alone.
 TEST(Ctc, MemoryIsAtMostHalfOfTwoTables) {
   for (const auto& [frames, N, C, U] : {std::array{150, 16, 30, 20},

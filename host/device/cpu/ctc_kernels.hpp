@@ -16,6 +16,9 @@ using CtcExponent = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_
 
 inline constexpr std::int64_t kCtcDead = -(std::int64_t{1} << 30);  // exponent of 0
 inline constexpr std::int64_t kCtcLive = -(std::int64_t{1} << 29);  // exponents below are taken for 0
+/// Added to the exponent where a label must not follow the one before it. Twice kCtcDead less a positive exponent,
+/// which frames' large numbers make, would be no i32.
+inline constexpr std::int64_t kCtcSkip = kCtcDead + (1 << 16);
 /// Frames between two calls of normalise(): a mantissa grows at most 4.7 times a frame.
 inline constexpr std::int64_t kCtcNormalise = 16;
 /// Elements behind an array that are read in whole packs.
@@ -43,7 +46,7 @@ struct CtcSource {
   CtcRow row;
   const std::int32_t* classes = nullptr;   // [width]: of label i; from U on the blank
   const CtcExponent<T>* places = nullptr;  // [width]: of the classes, as places() left them
-  const CtcExponent<T>* skip = nullptr;    // [width + kCtcGuard]: 0, or kCtcDead where label i equals label i - 1
+  const CtcExponent<T>* skip = nullptr;    // [width + kCtcGuard]: 0, or kCtcSkip where label i equals label i - 1
   bool log_probs = false;
   bool read = false;                     // the statistics below are there already
   T *largest = nullptr, *sum = nullptr;  // [frames]: exp(x - largest) sums to `sum`; may be absent

@@ -52,7 +52,7 @@ void CtcWalk<T>::prepare(std::int64_t n) const {
   std::fill_n(table.classes, table.row.width, static_cast<std::int32_t>(desc_.blank));
   std::copy_n(s.target, s.U, table.classes);
   kernels_.places(desc_.C, table.classes, table.row.width, table.places);
-  std::fill_n(table.skip, table.row.width + kCtcGuard<T>, static_cast<CtcExponent<T>>(kCtcDead));
+  std::fill_n(table.skip, table.row.width + kCtcGuard<T>, static_cast<CtcExponent<T>>(kCtcSkip));
   for (std::int64_t u = 1; u < s.U; ++u) {
     if (s.target[u] != s.target[u - 1]) table.skip[u] = 0;
   }
