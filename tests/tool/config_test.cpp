@@ -47,6 +47,20 @@ TEST(Config, ContextIsThreeForTheWindowModelOnly) {
   EXPECT_EQ(resolve(config).context, 0);
 }
 
+TEST(Config, MemoryHasAUnit) {
+  const auto bytes = [](const std::string& text) {
+    Config config;
+    config.memory = text;
+    return memory_bytes(config);
+  };
+  EXPECT_EQ(bytes(""), 0);
+  EXPECT_EQ(bytes("200MB"), 200'000'000);
+  EXPECT_EQ(bytes("1.5 GiB"), 3 * (std::int64_t{1} << 29));
+  EXPECT_EQ(bytes("7B"), 7);
+  for (const char* bad : {"200", "MB", "-1MB", "0MB", "1e30GB", "nan MB", "200MB x", "200mb", "0.1B"})
+    EXPECT_THAT(error_of(std::string("[training]\nmemory = \"") + bad + "\"\n"), HasSubstr("such as 200MB")) << bad;
+}
+
 TEST(Config, ErrorsNameThePlace) {
   EXPECT_THAT(error_of("[network]\n\nhiden = 3\n"), HasSubstr("run.toml:3:network.hiden is not a known key"));
   EXPECT_THAT(error_of("[data]\nhidden = 3\n"), HasSubstr("is not a known key"));

@@ -76,6 +76,30 @@ void assign(Config& config, T Config::*member, const toml::node& node, const std
 
 }  // namespace
 
+std::int64_t memory_bytes(const Config& config) {
+  if (config.memory.empty()) return 0;
+  struct Unit {
+    const char* name;
+    double bytes;
+  };
+  constexpr Unit kUnits[] = {{"B", 1},
+                             {"kB", 1e3},
+                             {"MB", 1e6},
+                             {"GB", 1e9},
+                             {"KiB", 1024},
+                             {"MiB", 1024 * 1024},
+                             {"GiB", 1024 * 1024 * 1024}};
+  std::istringstream text(config.memory);
+  double number = 0;
+  std::string unit, rest;
+  if (text >> number >> unit && !(text >> rest))
+    for (const Unit& known : kUnits)
+      if (unit == known.name && number * known.bytes >= 1 && number * known.bytes < 1e18)
+        return static_cast<std::int64_t>(number * known.bytes);
+  refuse("memory",
+         fmt::format("must be a number with B, kB, MB, GB, KiB, MiB or GiB, such as 200MB, got \"{}\"", config.memory));
+}
+
 bool Field::applies_to(const Config& config) const {
   return rules.read_by == ReadBy::both || (rules.read_by == ReadBy::transcription) == (config.task == "transcribe");
 }
@@ -91,6 +115,7 @@ Config resolve(Config config) {
   for (const Field& field : fields()) {
     if (field.applies_to(config)) check_rules(config, field);
   }
+  memory_bytes(config);
   if (config.task == "transcribe") {
     if (config.model == "window" || config.model == "jordan") {
       refuse("model",

@@ -45,6 +45,7 @@ struct Config {
   double schedule_factor = 0.5;
   std::int64_t patience = 0;
   std::int64_t checkpoint_every = 0, threads = 0;
+  std::string memory;
 
   std::string decoder = "greedy";
   std::int64_t beam_width = 16, top_k = 0;
@@ -99,6 +100,10 @@ Config parse_config(std::string_view text, const std::string& name);
 
 /// @throws Error{invalid_argument} for a field that config's task does not read
 void check_applies(const Config& config, const Field& field, const std::string& where);
+
+/// What `memory` says: "200MB" is 200,000,000, "1.5 GiB" is 1.5 * 2^30; 0 for "".
+/// @throws Error{invalid_argument}
+std::int64_t memory_bytes(const Config& config);
 
 /// "hidden: 64, was 100" for each field that must match on resume and does not.
 std::vector<std::string> differences(const Config& now, const Config& before);

@@ -126,6 +126,11 @@ const std::array kFields{
           {.low = 0, .high = 1e15, .on_resume = kFree}),
     field("training", "threads", &Config::threads, "0: all that the machine allows",
           {.low = 0, .high = 1024, .on_resume = kFree}),
+    field(
+        "training", "memory", &Config::memory,
+        "most that training may hold on the device, such as 200MB: recurrent layers on the CPU then run forward again "
+        "in backward; empty: no limit",
+        {.on_resume = kFree}),
     field("decoding", "decoder", &Config::decoder, "of the test set: greedy or beam; epochs are compared by greedy",
           {.choices = kDecoders, .read_by = kSpeech, .on_resume = kFree}),
     field("decoding", "beam_width", &Config::beam_width, "beam: prefixes kept after each frame",

@@ -31,7 +31,7 @@ std::unique_ptr<Task> make_task(const Device& device, const Config& config) {
 // --dry-run and --trace: a step's plan or its timeline, with a trainer of its own.
 void look_at_step(Task& task, const TrainOptions& options) {
   Trainer trainer(task.device(), task.parameters(), optimizer_of(task.config()),
-                  [&task](Graph& graph) { return task.loss(graph); });
+                  [&task](Graph& graph) { return task.loss(graph); }, {.memory_bytes = memory_bytes(task.config())});
   task.plan_epoch(0);
   const Batch batch = task.step(task.largest_step()).inputs;
   if (options.dry_run) {

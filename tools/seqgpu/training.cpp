@@ -58,7 +58,7 @@ class Run {
         config_(task.config()),
         place_(place),
         trainer_(task.device(), task.parameters(), optimizer_of(config_),
-                 [&task](Graph& graph) { return task.loss(graph); }),
+                 [&task](Graph& graph) { return task.loss(graph); }, {.memory_bytes = memory_bytes(config_)}),
         total_steps_(task.plan_epoch(0) * config_.epochs),
         schedule_(schedule_of(config_, total_steps_)) {}
 
