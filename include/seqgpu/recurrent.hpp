@@ -15,12 +15,14 @@ struct RecurrentOptions {
   Activation output_activation = Activation::tanh;        ///< LSTM's h in o * h(c)
   bool coupled_gates = false;                             ///< LSTM: i = 1 - f
   Activation projection_activation = Activation::linear;  ///< of h = act(P m + b): LSTMP is linear, Jordan is not
-  float recurrent_dropout = 0.f;         ///< one mask per sequence on what recurs (Gal & Ghahramani 2016)
-  float zoneout_hidden = 0.f;            ///< probability that h keeps its old value (Krueger et al. 2017)
-  float zoneout_cell = 0.f;              ///< the same for the other states
-  float cell_clip = 0.f;                 ///< LSTM: clip c to [-clip, clip]; 0 is off
-  bool all_states = false;               ///< also return every step's other states
-  Precision precision = Precision::f32;  ///< of the products, forward and backward
+  float recurrent_dropout = 0.f;  ///< one mask per sequence on what recurs (Gal & Ghahramani 2016)
+  float zoneout_hidden = 0.f;     ///< probability that h keeps its old value (Krueger et al. 2017)
+  float zoneout_cell = 0.f;       ///< the same for the other states
+  float cell_clip = 0.f;          ///< LSTM: clip c to [-clip, clip]; 0 is off
+  bool all_states = false;        ///< also return every step's other states
+  /// Of the products, forward and backward: f32, or their operands rounded to tf32 or bf16; sums, states and gates are
+  /// f32. A device without such products makes them in f32; explain() names the row that was taken.
+  Precision precision = Precision::f32;
 };
 
 /// G gates, H units, I inputs, R recurring width: H, or P's rows with a projection.

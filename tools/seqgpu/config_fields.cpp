@@ -90,7 +90,7 @@ const std::array kFields{
           {.choices = kActivations}),
     field("network", "jordan_activation", &Config::jordan_activation, "of what recurs in a Jordan network",
           {.choices = kActivations, .read_by = kTagging}),
-    field("network", "precision", &Config::precision, "of recurrent products on a GPU: f32, tf32 or bf16",
+    field("network", "precision", &Config::precision, "of recurrent products: f32, tf32 on a GPU, or bf16",
           {.choices = kPrecisions}),
     field("network", "input_dropout", &Config::input_dropout, "chance that an input element is dropped",
           {.low = 0, .high = 0.99}),

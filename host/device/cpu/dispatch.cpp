@@ -37,6 +37,11 @@ extern const ElementwiseKernels<double> kElementwiseF64;
 extern const CtcKernels<float> kCtcF32;
 extern const CtcKernels<double> kCtcF64;
 }  // namespace avx512
+
+namespace avx512bf16 {
+extern const GemmKernels<float> kGemmF32;
+extern const RecurrentKernels<float> kRecurrentF32;
+}  // namespace avx512bf16
 #endif
 
 namespace {
@@ -50,6 +55,9 @@ const SimdKernels kTables[] = {
      &avx2::kElementwiseF64, &avx2::kCtcF32, &avx2::kCtcF64},
     {"avx512", &avx512::kGemmF32, &avx512::kGemmF64, &avx512::kRecurrentF32, &avx512::kRecurrentF64,
      &avx512::kElementwiseF32, &avx512::kElementwiseF64, &avx512::kCtcF32, &avx512::kCtcF64},
+    {"avx512bf16", &avx512::kGemmF32, &avx512::kGemmF64, &avx512::kRecurrentF32, &avx512::kRecurrentF64,
+     &avx512::kElementwiseF32, &avx512::kElementwiseF64, &avx512::kCtcF32, &avx512::kCtcF64, &avx512bf16::kGemmF32,
+     &avx512bf16::kRecurrentF32},
 #endif
 };
 
@@ -57,10 +65,11 @@ bool has(const char* name) {
 #if defined(SEQGPU_SIMD_X86)
   const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
   if (std::strcmp(name, "avx2") == 0) return v3;
-  if (std::strcmp(name, "avx512") == 0)
-    return v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512vl");
+  const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                  __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+                  __builtin_cpu_supports("avx512vl");
+  if (std::strcmp(name, "avx512") == 0) return v4;
+  if (std::strcmp(name, "avx512bf16") == 0) return v4 && __builtin_cpu_supports("avx512bf16");
 #endif
   return std::strcmp(name, "baseline") == 0;
 }

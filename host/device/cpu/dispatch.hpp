@@ -29,6 +29,8 @@ struct GemmKernels {
 };
 
 /// Element (gate, unit, k_outer, k) of a weight matrix, to be packed as [unit group][k_outer, k padded][gate][lanes].
+/// Panels are read only by the set that packed them: those in bf16 take half the room, one of unit_stride and k_stride
+/// is 1, and k_padded is even where there are several k_outer.
 template <class T>
 struct PanelSource {
   const T* data = nullptr;
@@ -121,15 +123,20 @@ struct SimdKernels {
   const ElementwiseKernels<double>* elementwise_f64;
   const CtcKernels<float>* ctc_f32;
   const CtcKernels<double>* ctc_f64;
+  // Products of f32 numbers made in bf16, or null.
+  const GemmKernels<float>* gemm_bf16 = nullptr;
+  const RecurrentKernels<float>* recurrent_bf16 = nullptr;
+
+  bool has_bf16() const { return recurrent_bf16 != nullptr; }
 
   template <class T>
-  const GemmKernels<T>& gemm() const {
-    if constexpr (sizeof(T) == 4) return *gemm_f32;
+  const GemmKernels<T>& gemm(Precision precision) const {
+    if constexpr (sizeof(T) == 4) return precision == Precision::bf16 && has_bf16() ? *gemm_bf16 : *gemm_f32;
     if constexpr (sizeof(T) == 8) return *gemm_f64;
   }
   template <class T>
-  const RecurrentKernels<T>& recurrent() const {
-    if constexpr (sizeof(T) == 4) return *recurrent_f32;
+  const RecurrentKernels<T>& recurrent(Precision precision) const {
+    if constexpr (sizeof(T) == 4) return precision == Precision::bf16 && has_bf16() ? *recurrent_bf16 : *recurrent_f32;
     if constexpr (sizeof(T) == 8) return *recurrent_f64;
   }
   template <class T>
@@ -146,7 +153,7 @@ struct SimdKernels {
 
 /// The widest set that this processor has, within the limit.
 const SimdKernels& simd();
-/// "baseline", "avx2" or "avx512"
+/// "baseline", "avx2", "avx512" or "avx512bf16"
 const char* simd_name();
 /// For tests: nothing wider than this from now on; the widest again with "".
 /// @return false, and no change, if the processor or the build lacks it

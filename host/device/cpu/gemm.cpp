@@ -18,7 +18,7 @@ std::size_t gemm_workspace(std::int64_t, std::int64_t n, std::int64_t k) {
 
 template <class T>
 std::int64_t groups_of(const Gemm<T>& g) {
-  const std::int64_t columns = simd().gemm<T>().columns;
+  const std::int64_t columns = simd().gemm<T>(g.precision).columns;
   return (g.n + columns - 1) / columns;
 }
 
@@ -26,7 +26,7 @@ template <class T>
 void gemm_pack(const Gemm<T>& g, void* packed, Parallel& parallel) {
   if (g.n <= 0 || g.k <= 0) return;
   parallel.for_each(groups_of(g),
-                    [&](std::int64_t group) { simd().gemm<T>().pack(g, group, static_cast<T*>(packed)); });
+                    [&](std::int64_t group) { simd().gemm<T>(g.precision).pack(g, group, static_cast<T*>(packed)); });
 }
 
 template <class T>
@@ -36,8 +36,10 @@ void gemm_packed(const Gemm<T>& g, const void* packed, Parallel& parallel) {
   const std::int64_t down = (g.m + kTileRows - 1) / kTileRows;
   parallel.for_each(down * across, [&](std::int64_t tile) {
     const std::int64_t row = tile / across * kTileRows, group = tile % across * kTileGroups;
-    simd().gemm<T>().tile(g, static_cast<const T*>(packed), row, std::min(row + kTileRows, g.m), group,
-                          std::min(group + kTileGroups, groups));
+    simd()
+        .gemm<T>(g.precision)
+        .tile(g, static_cast<const T*>(packed), row, std::min(row + kTileRows, g.m), group,
+              std::min(group + kTileGroups, groups));
   });
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "device/implementation.hpp"
+#include "seqgpu/cell.hpp"
 
 // C [M, N] = alpha_is_one A B (+ C), row-major, on the CPU. Deterministic: tiles are fixed by the shape alone.
 namespace seqgpu::device::cpu {
@@ -19,6 +20,8 @@ struct Gemm {
   std::int64_t c_row = 0;
   const T* bias = nullptr;  // [N], added to every row, or null
   bool accumulate = false;  // C += instead of C =
+  // bf16: A and B are rounded, where the processor can (simd().has_bf16()); each has a stride of 1 then. Else f32.
+  Precision precision = Precision::f32;
 };
 
 /// Scratch that gemm() needs for this shape: packed panels.

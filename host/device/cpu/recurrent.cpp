@@ -51,6 +51,7 @@ const T* input(const Arguments& a, int slot) {
 template <class T>
 Gemm<T> Forward<T>::inputs_product(const T* x, std::int64_t rows) const {
   Gemm<T> g;
+  g.precision = desc_.precision;
   g.m = rows;
   g.n = z_.G * z_.H;
   g.k = desc_.I;
@@ -68,6 +69,7 @@ Gemm<T> Forward<T>::inputs_product(const T* x, std::int64_t rows) const {
 template <class T>
 void Forward<T>::prepare(const Arguments& a) {
   order_.build(input<std::int32_t>(a, op::kInLengths));
+  const auto& kernels = simd().recurrent<T>(desc_.precision);
   const std::int64_t H = z_.valid_H, R = z_.valid_R;
   const T* w = input<T>(a, op::kInWih);
   const T* r = input<T>(a, op::kInWhh);
@@ -76,14 +78,14 @@ void Forward<T>::prepare(const Arguments& a) {
   pad_units(input<T>(a, op::kInBhh), z_.G, H, 1, b_hh_);
   pad_units(input<T>(a, op::kInUnit), z_.cell.unit_parameters, H, 1, unit_);
   const std::int64_t first = z_.cell.two_phase ? z_.G - 1 : z_.G;
-  pack_all({r, first, H * R, H, R, 1, 0, R, R, 1}, z_.H, panels_, *a.parallel);
+  pack_all(kernels, {r, first, H * R, H, R, 1, 0, R, R, 1}, z_.H, panels_, *a.parallel);
   if (z_.cell.two_phase) {
     const PanelSource<T> last{r + first * H * R, 1, 0, H, R, 1, 0, R, R, 1};
-    pack_all(last, z_.H, panels_ + first * z_.H * R, *a.parallel);
+    pack_all(kernels, last, z_.H, panels_ + first * z_.H * R, *a.parallel);
   }
   if (desc_.projection) {
     pad_units(input<T>(a, op::kInProjB), 1, R, 1, b_projection_);
-    pack_all({input<T>(a, op::kInProj), 1, 0, R, H, 1, 0, H, H, 1}, z_.R, projection_panels_, *a.parallel);
+    pack_all(kernels, {input<T>(a, op::kInProj), 1, 0, R, H, 1, 0, H, H, 1}, z_.R, projection_panels_, *a.parallel);
   }
   gemm_pack<T>(inputs_product(nullptr, 0), packed_w_ih_, *a.parallel);
   const auto* counter = input<std::int64_t>(a, op::kInStep);
@@ -126,7 +128,7 @@ void Forward<T>::enter(std::int64_t s, std::int64_t state, Range columns, const 
 
 template <class T>
 void Forward<T>::multiply_cell(std::int64_t s, bool second, Range units) const {
-  const auto& kernels = simd().recurrent<T>();
+  const auto& kernels = simd().recurrent<T>(desc_.precision);
   StepForward<T> p;
   p.options = z_.options;
   p.units = units;
@@ -151,7 +153,7 @@ void Forward<T>::multiply_cell(std::int64_t s, bool second, Range units) const {
 /// h = act(P m + b)
 template <class T>
 void Forward<T>::project(std::int64_t s, Range outputs) const {
-  const auto& kernels = simd().recurrent<T>();
+  const auto& kernels = simd().recurrent<T>(desc_.precision);
   const Reserve<T> r = reserve_.from(row(s), z_);
   const std::int64_t rows = order_.active[s], count = outputs.last - outputs.first;
   kernels.multiply(
@@ -225,7 +227,7 @@ void Forward<T>::clear_padding(const Arguments& a) const {
 
 template <class T>
 void Forward<T>::scan(std::int64_t first, std::int64_t last, const Arguments& a) {
-  const auto& kernels = simd().recurrent<T>();
+  const auto& kernels = simd().recurrent<T>(desc_.precision);
   block_ = first;
   const T* x = gather_x(order_, input<T>(a, op::kInX), desc_.I, first, last, x_);
   gemm_packed<T>(inputs_product(x, order_.base[last] - order_.base[first]), packed_w_ih_, *a.parallel);

@@ -84,6 +84,10 @@ struct Backward {
   void add_biases(std::int64_t s, Range units) const;
   void add_weights(const Arguments& a);
   void add_recurrent_weight(T* to, bool add, Parallel& parallel);
+  void multiply(Gemm<T> g, Parallel& parallel) const {
+    g.precision = desc.precision;
+    gemm<T>(g, gemm_scratch, parallel);
+  }
   Gemm<T> x_product() const;
   void emit_x(const Arguments& a);
   void clear_padding(const Arguments& a);
@@ -117,12 +121,13 @@ template <class T>
 void Backward<T>::prepare(const Arguments& a) {
   const std::int64_t H = z.valid_H, R = z.valid_R, first = z.cell.two_phase ? z.G - 1 : z.G;
   const T* r = input<T>(a, op::kInWhh);
+  const auto& kernels = simd().recurrent<T>(desc.precision);
   // Transposed: units are R's columns, k runs over gates and their padded units.
-  pack_all({r, 1, 0, R, 1, first, H * R, H, z.H, R}, z.R, panels, *a.parallel);
+  pack_all(kernels, {r, 1, 0, R, 1, first, H * R, H, z.H, R}, z.R, panels, *a.parallel);
   if (z.cell.two_phase)
-    pack_all({r + first * H * R, 1, 0, R, 1, 1, 0, H, z.H, R}, z.R, panels + first * z.H * z.R, *a.parallel);
+    pack_all(kernels, {r + first * H * R, 1, 0, R, 1, 1, 0, H, z.H, R}, z.R, panels + first * z.H * z.R, *a.parallel);
   if (desc.projection)
-    pack_all({input<T>(a, op::kInProj), 1, 0, H, 1, 1, 0, R, R, H}, z.H, projection_panels, *a.parallel);
+    pack_all(kernels, {input<T>(a, op::kInProj), 1, 0, H, 1, 1, 0, R, R, H}, z.H, projection_panels, *a.parallel);
   pad_units(input<T>(a, op::kInUnit), z.cell.unit_parameters, H, 1, unit);
   std::fill_n(d_unit, z.cell.unit_parameters * z.H, T(0));
   std::fill_n(d_b_ih, z.G * z.H, T(0));
@@ -174,7 +179,7 @@ void Backward<T>::zone_out(std::int64_t s, std::int64_t state, Range columns) co
 /// h = act(P m + b):  d(P m + b) = d h act'
 template <class T>
 void Backward<T>::project(std::int64_t s, Range outputs) const {
-  const auto& kernels = simd().recurrent<T>();
+  const auto& kernels = simd().recurrent<T>(desc.precision);
   const std::int64_t count = outputs.last - outputs.first, rows = order.active[s];
   T* d = d_projected + row(s) * z.R + outputs.first;
   const T* y = reserve.projected + kept_row(s) * z.R + outputs.first;
@@ -209,7 +214,7 @@ StepBackward<T> Backward<T>::cell_step(std::int64_t s, Range units) const {
 
 template <class T>
 void Backward<T>::run_cell(std::int64_t s, Range units) const {
-  const auto& kernels = simd().recurrent<T>();
+  const auto& kernels = simd().recurrent<T>(desc.precision);
   if (desc.projection)  // d m = P^T d(P m + b)
     kernels.multiply({order.active[s], z.valid_R, z.H, units, d_projected + row(s) * z.R, z.R, projection_panels,
                       nullptr, d_cell_h, false});
@@ -219,7 +224,7 @@ void Backward<T>::run_cell(std::int64_t s, Range units) const {
 /// What came through the second product of a two-phase cell.
 template <class T>
 void Backward<T>::run_cell_second(std::int64_t s, Range units) const {
-  const auto& kernels = simd().recurrent<T>();
+  const auto& kernels = simd().recurrent<T>(desc.precision);
   const StepBackward<T> p = cell_step(s, units);
   const std::int64_t last = (z.G - 1) * z.H;
   kernels.multiply({p.rows, z.H, z.R, units, p.d_wx + last, z.G * z.H, panels + last * z.R, nullptr, d_second, false});
@@ -228,7 +233,7 @@ void Backward<T>::run_cell_second(std::int64_t s, Range units) const {
 
 template <class T>
 void Backward<T>::add_biases(std::int64_t s, Range units) const {
-  const auto& kernels = simd().recurrent<T>();
+  const auto& kernels = simd().recurrent<T>(desc.precision);
   const std::int64_t GH = z.G * z.H, at = row(s) * GH, count = units.last - units.first;
   for (std::int64_t g = 0; g < z.G; ++g) {
     const std::int64_t column = g * z.H + units.first;
@@ -242,8 +247,10 @@ template <class T>
 void Backward<T>::recur(std::int64_t s, Range units, Range outputs, const Arguments& a) const {
   const std::int64_t rows = order.active[s], GH = z.G * z.H, first = z.cell.two_phase ? GH - z.H : GH;
   const bool plain = !z.dropout && !z.cell.reads_hidden;  // the product is all there is
-  simd().recurrent<T>().multiply({rows, first, z.R, outputs, d_rh + row(s) * GH, GH, panels, nullptr,
-                                  plain ? d_state[0] : d_entering, z.cell.two_phase});
+  simd()
+      .recurrent<T>(desc.precision)
+      .multiply({rows, first, z.R, outputs, d_rh + row(s) * GH, GH, panels, nullptr, plain ? d_state[0] : d_entering,
+                 z.cell.two_phase});
   for (std::int64_t j = 0; !plain && j < rows; ++j)
     for (std::int64_t i = j * z.R + outputs.first; i < j * z.R + outputs.last; ++i) {
       d_state[0][i] = z.dropout ? d_entering[i] * mask[i] : d_entering[i];
@@ -318,10 +325,9 @@ void Backward<T>::add_recurrent_weight(T* to, bool add, Parallel& parallel) {
   const std::int64_t GH = z.G * z.H, R = z.valid_R, first = z.cell.two_phase ? GH - z.H : GH;
   const std::int64_t rows = row(block_end);
   const Reserve<T> r = reserve.from(kept_row(block), z);
-  gemm<T>(rows_product(rows, first, R, d_rh, GH, r.entering, z.R, to, R, add), gemm_scratch, parallel);
+  multiply(rows_product(rows, first, R, d_rh, GH, r.entering, z.R, to, R, add), parallel);
   if (z.cell.two_phase)
-    gemm<T>(rows_product(rows, z.H, R, d_rh + first, GH, r.second, z.H, to + first * R, R, add), gemm_scratch,
-            parallel);
+    multiply(rows_product(rows, z.H, R, d_rh + first, GH, r.second, z.H, to + first * R, R, add), parallel);
 }
 
 template <class T>
@@ -330,14 +336,12 @@ void Backward<T>::add_weights(const Arguments& a) {
   const bool add = block_end < order.steps, direct_out = z.H == z.valid_H;
   if (T* out = output<T>(a, op::kGradWih)) {
     const T* packed = gather_x(order, input<T>(a, op::kInX), I, block, block_end, x);
-    gemm<T>(rows_product(rows, GH, I, d_wx, GH, packed, I, direct_out ? out : d_w_ih, I, add), gemm_scratch,
-            *a.parallel);
+    multiply(rows_product(rows, GH, I, d_wx, GH, packed, I, direct_out ? out : d_w_ih, I, add), *a.parallel);
   }
   if (T* out = output<T>(a, op::kGradWhh)) add_recurrent_weight(direct_out ? out : d_w_hh, add, *a.parallel);
   if (T* out = output<T>(a, op::kGradProj)) {
     const T* m = reserve.from(kept_row(block), z).unprojected;
-    gemm<T>(rows_product(rows, z.valid_R, z.valid_H, d_projected, z.R, m, z.H, out, z.valid_H, add), gemm_scratch,
-            *a.parallel);
+    multiply(rows_product(rows, z.valid_R, z.valid_H, d_projected, z.R, m, z.H, out, z.valid_H, add), *a.parallel);
   }
 }
 
@@ -357,6 +361,7 @@ void Backward<T>::emit_weights(const Arguments& a) {
 template <class T>
 Gemm<T> Backward<T>::x_product() const {
   Gemm<T> g;
+  g.precision = desc.precision;
   g.m = row(block_end);
   g.n = desc.I;
   g.k = z.G * z.H;
@@ -394,7 +399,7 @@ void Backward<T>::clear_padding(const Arguments& a) {
 
 template <class T>
 void Backward<T>::run_block(std::int64_t first, std::int64_t last, const Arguments& a) {
-  const auto& kernels = simd().recurrent<T>();
+  const auto& kernels = simd().recurrent<T>(desc.precision);
   block = first;
   block_end = last;
   const std::int64_t phases = 1 + z.cell.two_phase + desc.projection;

@@ -78,15 +78,15 @@ int scan_chunks(const op::RecurrentDesc& desc, const Sizes<T>& z, std::int64_t g
   // A step's weights and products at 100 GB/s and 100 GFLOP/s; a phase that all must finish costs some 0.3 us.
   const double weights = static_cast<double>(z.G * z.H * z.R);
   const double microseconds = std::max(weights * sizeof(T), weights * 2.0 * static_cast<double>(desc.N)) * 1e-5;
-  const std::int64_t units = simd().recurrent<T>().most_chunks(std::min(z.H, z.R), gates);
+  const std::int64_t units = simd().recurrent<T>(desc.precision).most_chunks(std::min(z.H, z.R), gates);
   const std::int64_t most = std::min({std::int64_t{threads}, std::int64_t{kMostChunks}, units});
   return static_cast<int>(
       std::clamp(static_cast<std::int64_t>(microseconds), std::int64_t{1}, std::max(most, std::int64_t{1})));
 }
 
 template <class T>
-void pack_all(const PanelSource<T>& source, std::int64_t width, T* panels, Parallel& parallel) {
-  const auto& kernels = simd().recurrent<T>();
+void pack_all(const RecurrentKernels<T>& kernels, const PanelSource<T>& source, std::int64_t width, T* panels,
+              Parallel& parallel) {
   const std::int64_t chunks = kernels.most_chunks(width, source.gates);
   parallel.for_each(chunks, [&](std::int64_t chunk) {
     kernels.pack_panels(source, kernels.chunk_of(width, source.gates, chunk, chunks), panels);
@@ -124,7 +124,7 @@ const T* gather_x(const Order& order, const T* x, std::int64_t I, std::int64_t f
   template void draw_zoneout<T>(const op::RecurrentDesc&, std::uint64_t, std::int64_t, std::int64_t, std::int64_t, \
                                 Range, T*);                                                                        \
   template int scan_chunks<T>(const op::RecurrentDesc&, const Sizes<T>&, std::int64_t, int);                       \
-  template void pack_all<T>(const PanelSource<T>&, std::int64_t, T*, Parallel&);                                   \
+  template void pack_all<T>(const RecurrentKernels<T>&, const PanelSource<T>&, std::int64_t, T*, Parallel&);       \
   template void pad_units<T>(const T*, std::int64_t, std::int64_t, std::int64_t, T*);                              \
   template void unpad_units<T>(const T*, std::int64_t, std::int64_t, std::int64_t, T*);                            \
   template const T* gather_x<T>(const Order&, const T*, std::int64_t, std::int64_t, std::int64_t, T*);

@@ -131,7 +131,8 @@ int scan_chunks(const op::RecurrentDesc& desc, const Sizes<T>& z, std::int64_t g
 
 /// Packs panels of `width` padded units, all threads at it.
 template <class T>
-void pack_all(const PanelSource<T>& source, std::int64_t width, T* panels, Parallel& parallel);
+void pack_all(const RecurrentKernels<T>& kernels, const PanelSource<T>& source, std::int64_t width, T* panels,
+              Parallel& parallel);
 
 /// to [gates, padded H, columns] = from [gates, H, columns], the rest zero; from may be null.
 template <class T>

@@ -1,6 +1,10 @@
 #include "device/cpu/table.hpp"
 
+#include <string>
+#include <type_traits>
+
 #include "device/cpu/ctc_plan.hpp"
+#include "device/cpu/dispatch.hpp"
 #include "device/cpu/gemm.hpp"
 #include "device/cpu/recurrent.hpp"
 
@@ -51,6 +55,43 @@ std::size_t ctc_backward_workspace(const op::AnyDesc& any, const Limits&) {
   return d.dtype == DType::f64 ? ctc_workspace_bytes<double>(d, false) : ctc_workspace_bytes<float>(d, false);
 }
 
+template <class D>
+std::string accepts_bf16(const op::AnyDesc& any, const Limits&) {
+  const D& d = std::get<D>(any);
+  if (d.precision == Precision::tf32) return "tf32 is wanted, products are f32";
+  if (d.precision != Precision::bf16) return std::string(to_string(d.precision)) + " is wanted";
+  if (d.dtype != DType::f32) return std::string(to_string(d.dtype)) + " stays " + to_string(d.dtype);
+  return simd().has_bf16() ? "" : "this processor has no AVX-512 BF16, products are f32";
+}
+
+/// @tparam precision  of the row's products
+template <class D, Precision precision>
+Implementation recurrent_row(const char* name) {
+  constexpr bool forward = std::is_same_v<D, op::RecurrentForwardDesc>;
+  Implementation row{name, precision == Precision::bf16 ? accepts_bf16<D> : nullptr,
+                     [](const op::AnyDesc& any, const Limits&) {
+                       const D& d = std::get<D>(any);
+                       return forward ? recurrent_forward_workspace(d) : recurrent_backward_workspace(d);
+                     },
+                     nullptr,
+                     [](const op::AnyDesc& any, const Arguments& a) {
+                       D d = std::get<D>(any);
+                       d.precision = precision;
+                       forward ? recurrent_forward(d, a) : recurrent_backward(d, a);
+                     }};
+  if (forward)
+    row.opaque_bytes = [](const op::AnyDesc& any, const Limits&) { return recurrent_reserve_bytes(std::get<D>(any)); };
+  else
+    row.unread = 1u << op::kInOutput;
+  return row;
+}
+
+template <class D>
+void add_recurrent(OpTable& table) {
+  table.of<D>().push_back(recurrent_row<D, Precision::bf16>("packed scan in bf16"));
+  table.of<D>().push_back(recurrent_row<D, Precision::f32>("packed scan"));
+}
+
 OpTable make_table() {
   OpTable t;
   add<op::FillDesc>(t, "fill");
@@ -78,25 +119,8 @@ OpTable make_table() {
   add<op::SquaredErrorBackwardDesc>(t, "rows");
   add<op::GradientNormDesc>(t, "one pass", norm_sums);
   add<op::OptimizerDesc>(t, "one fused pass");
-  t.of<op::RecurrentForwardDesc>().push_back(
-      {"packed scan", nullptr,
-       [](const op::AnyDesc& d, const Limits&) {
-         return recurrent_forward_workspace(std::get<op::RecurrentForwardDesc>(d));
-       },
-       [](const op::AnyDesc& d, const Limits&) {
-         return recurrent_reserve_bytes(std::get<op::RecurrentForwardDesc>(d));
-       },
-       [](const op::AnyDesc& d, const Arguments& a) { recurrent_forward(std::get<op::RecurrentForwardDesc>(d), a); }});
-  t.of<op::RecurrentBackwardDesc>().push_back({"packed scan", nullptr,
-                                               [](const op::AnyDesc& d, const Limits&) {
-                                                 return recurrent_backward_workspace(
-                                                     std::get<op::RecurrentBackwardDesc>(d));
-                                               },
-                                               nullptr,
-                                               [](const op::AnyDesc& d, const Arguments& a) {
-                                                 recurrent_backward(std::get<op::RecurrentBackwardDesc>(d), a);
-                                               }});
-  t.of<op::RecurrentBackwardDesc>().back().unread = 1u << op::kInOutput;
+  add_recurrent<op::RecurrentForwardDesc>(t);
+  add_recurrent<op::RecurrentBackwardDesc>(t);
   t.of<op::CtcForwardDesc>().push_back(
       {"mantissa and exponent", nullptr, ctc_workspace, ctc_reserve, launch<op::CtcForwardDesc>});
   add<op::CtcBackwardDesc>(t, "mantissa and exponent", ctc_backward_workspace);

@@ -1,6 +1,7 @@
 // Matrix product, compiled once per instruction set.
-//   packed B   [column group][k][packs][lanes], zero past n
-//   tile       kRowBlock rows of A at most; A is copied to the stack where its rows are not contiguous: [k][kRowBlock]
+//   packed B   [column group][k][packs][lanes], zero past n; in bf16 an element is two k
+//   tile       kRowBlock rows of A at most; A is copied to the stack where its rows are not contiguous: [k][kRowBlock],
+//              and in bf16 always, rounded
 //   k          in blocks, added to C in order
 #include <cstring>
 
@@ -11,7 +12,7 @@
 namespace seqgpu::device::cpu::SEQGPU_SIMD {
 namespace {
 
-constexpr std::int64_t kDepth = 256;  // k block: a group's block of B is 64 KiB, within L2
+constexpr std::int64_t kDepth = 256;  // elements in a k block: a group's block of B is 64 KiB, within L2
 constexpr std::int64_t kRowBlock = 48;
 constexpr std::int64_t kAhead = 8;  // columns of A far apart in memory, which the processor does not foresee
 
@@ -23,12 +24,10 @@ std::int64_t packs_of_group(std::int64_t n, std::int64_t group) {
   return least(kColumnTile, (n + lanes - 1) / lanes - group * kColumnTile);
 }
 
+/// Columns [first, first + columns) of B; zero past n.
 template <class T>
-void pack_group(const Gemm<T>& g, std::int64_t group, T* packed) {
-  const std::int64_t columns = packs_of_group<T>(g.n, group) * Pack<T>::kLanes;
-  const std::int64_t first = group * kColumnTile * Pack<T>::kLanes;
+void pack_columns(const Gemm<T>& g, std::int64_t first, std::int64_t columns, T* out) {
   const std::int64_t valid = least(columns, g.n - first);
-  T* out = packed + first * g.k;
   if (g.b_col == 1) {
     for (std::int64_t p = 0; p < g.k; ++p, out += columns) {
       const T* from = g.b + p * g.b_row + first;
@@ -47,6 +46,21 @@ void pack_group(const Gemm<T>& g, std::int64_t group, T* packed) {
       for (std::int64_t i = 0; i < lanes; ++i)
         out[p * columns + j + i] = j + i < valid ? from[i * g.b_col + p * g.b_row] : T(0);
   }
+}
+
+#if defined(SEQGPU_SIMD_BF16)
+void pack_columns(const Gemm<float>& g, std::int64_t first, std::int64_t columns, Bf16Pair* out) {
+  for (std::int64_t j = 0; j < columns; j += Pack<float>::kLanes)
+    pack_pairs(g.b + (first + j) * g.b_col, g.b_col, g.b_row, g.n - first - j, g.k, out + j, columns);
+}
+#endif
+
+template <class T>
+void pack_group(const Gemm<T>& g, std::int64_t group, T* packed) {
+  constexpr std::int64_t lanes = Pack<T>::kLanes;
+  const std::int64_t first = group * kColumnTile * lanes;
+  pack_columns(g, first, packs_of_group<T>(g.n, group) * lanes,
+               reinterpret_cast<Element<T>*>(packed) + first * elements<T>(g.k));
 }
 
 template <class T>
@@ -69,8 +83,8 @@ void write_row(const T* sum, T* c, const T* bias, std::int64_t valid, bool add) 
 
 /// A(row..row_end-1, p..p+depth-1) to [depth][kRowBlock].
 template <class T>
-void copy_columns(const Gemm<T>& g, std::int64_t row, std::int64_t row_end, std::int64_t p, std::int64_t depth,
-                  T* block) {
+void copy_block(const Gemm<T>& g, std::int64_t row, std::int64_t row_end, std::int64_t p, std::int64_t depth,
+                T* block) {
   const std::int64_t rows = row_end - row;
   for (std::int64_t q = 0; q < depth; ++q, block += kRowBlock) {
     const T* from = g.a + row * g.a_row + (p + q) * g.a_col;
@@ -85,28 +99,46 @@ void copy_columns(const Gemm<T>& g, std::int64_t row, std::int64_t row_end, std:
   }
 }
 
+#if defined(SEQGPU_SIMD_BF16)
+/// The same in bf16; to [kRowBlock][kDepth] where rows of A are contiguous.
+void copy_block(const Gemm<float>& g, std::int64_t row, std::int64_t row_end, std::int64_t p, std::int64_t depth,
+                Bf16Pair* block) {
+  const float* from = g.a + row * g.a_row + p * g.a_col;
+  const std::int64_t rows = row_end - row;
+  if (g.a_col == 1) {
+    for (std::int64_t r = 0; r < rows; ++r) to_pairs(from + r * g.a_row, depth, block + r * kDepth);
+  } else {
+    for (std::int64_t r = 0; r < rows; r += Pack<float>::kLanes)
+      pack_pairs(from + r, 1, g.a_col, rows - r, depth, block + r, kRowBlock);
+  }
+}
+#endif
+
 template <class T>
 void multiply_tile(const Gemm<T>& g, const T* packed, std::int64_t row, std::int64_t row_end, std::int64_t group,
                    std::int64_t group_end) {
   constexpr std::int64_t lanes = Pack<T>::kLanes;
   alignas(64) T sum[kRowTile * kColumnTile * lanes];
-  alignas(64) T a_block[kRowBlock * kDepth];
-  const bool pack_a = g.a_col != 1;
+  alignas(64) Element<T> a_block[kRowBlock * kDepth];
+  const bool pack_a = Factor<T>::kTogether > 1 || g.a_col != 1;
+  const bool by_row = Factor<T>::kTogether > 1 && g.a_col == 1;  // how a_block lies
+  const std::int64_t a_row = by_row ? kDepth : 1, a_k = by_row ? 1 : kRowBlock;
   std::int64_t p = 0;
   do {  // once even for k = 0: C = bias
-    const std::int64_t depth = least(kDepth, g.k - p);
-    if (pack_a) copy_columns(g, row, row_end, p, depth, a_block);
+    const std::int64_t depth = least(kDepth * Factor<T>::kTogether, g.k - p), count = elements<T>(depth);
+    if (pack_a) copy_block(g, row, row_end, p, depth, a_block);
     for (std::int64_t j = group; j < group_end; ++j) {
       const std::int64_t packs = packs_of_group<T>(g.n, j), first = j * kColumnTile * lanes;
       const std::int64_t valid = least(packs * lanes, g.n - first);
-      const T* panel = packed + first * g.k + p * packs * lanes;
+      const auto* panel = reinterpret_cast<const Element<T>*>(packed) + first * elements<T>(g.k) +
+                          p / Factor<T>::kTogether * packs * lanes;
       for (std::int64_t i = row, rows = 0; i < row_end; i += rows) {
         rows = next_rows(row_end - i);
         const auto run = kProducts<T>.by_size[packs - 1][rows - 1];
         if (pack_a)
-          run(a_block + (i - row), 1, kRowBlock, panel, depth, sum);
-        else
-          run(g.a + i * g.a_row + p, g.a_row, 1, panel, depth, sum);
+          run(a_block + (i - row) * a_row, a_row, a_k, panel, count, sum, false);
+        else if constexpr (Factor<T>::kTogether == 1)
+          run(g.a + i * g.a_row + p, g.a_row, 1, panel, count, sum, false);
         for (std::int64_t r = 0; r < rows; ++r)
           write_row(sum + r * packs * lanes, g.c + (i + r) * g.c_row + first,
                     g.bias && p == 0 ? g.bias + first : nullptr, valid, g.accumulate || p > 0);
@@ -122,8 +154,10 @@ constexpr GemmKernels<T> kTable{kColumnTile * Pack<T>::kLanes, pack_group<T>, mu
 }  // namespace
 
 extern const GemmKernels<float> kGemmF32;
-extern const GemmKernels<double> kGemmF64;
 const GemmKernels<float> kGemmF32 = kTable<float>;
+#if !defined(SEQGPU_SIMD_BF16)
+extern const GemmKernels<double> kGemmF64;
 const GemmKernels<double> kGemmF64 = kTable<double>;
+#endif
 
 }  // namespace seqgpu::device::cpu::SEQGPU_SIMD

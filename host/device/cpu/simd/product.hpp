@@ -4,32 +4,68 @@
 #include <utility>
 
 #include "device/cpu/simd/pack.hpp"
+#if defined(SEQGPU_SIMD_BF16)
+#include "device/cpu/simd/bf16.hpp"
+#endif
 
 // The one micro-kernel: a few rows times a panel of W packs, one multiply-add chain per sum, in order of k. A row's
 // result has the same bits whichever rows share its tile.
 namespace seqgpu::device::cpu::SEQGPU_SIMD {
+
+/// What a product of numbers T multiplies: an element is one number here, kTogether neighbours along k in bf16.hpp.
+template <class T>
+struct Factor {
+  using Element = T;
+  using Vector = typename Pack<T>::Vector;
+  static constexpr std::int64_t kTogether = 1;
+
+  static Vector broadcast(T x) { return Pack<T>(x).v; }
+  static Vector load(const T* p) { return Pack<T>::load(p).v; }
+  [[gnu::always_inline]] static Vector multiply_add(Vector a, Vector b, Vector sum) { return a * b + sum; }
+};
+
+template <class T>
+using Element = typename Factor<T>::Element;
+
+/// Elements that k numbers take.
+template <class T>
+constexpr std::int64_t elements(std::int64_t k) {
+  return (k + Factor<T>::kTogether - 1) / Factor<T>::kTogether;
+}
 
 template <int... I, class F>
 [[gnu::always_inline]] inline void unroll(std::integer_sequence<int, I...>, F&& f) {
   (f(std::integral_constant<int, I>{}), ...);
 }
 
-/// out [M][W][lanes] = sum over k of x(i, k) * panel [k][W][lanes], where x(i, k) = x[i*x_row + k*x_k].
+/// out [M][W][lanes] = sum over k of x(i, k) * panel [k][W][lanes], where x(i, k) = x[i*x_row + k*x_k]; k counts
+/// elements.
+/// @param more  out holds the sums over the k before these
 template <class T, int W, int M>
-static void product(const T* x, std::int64_t x_row, std::int64_t x_k, const T* panel, std::int64_t count, T* out) {
+static void product(const Element<T>* x, std::int64_t x_row, std::int64_t x_k, const Element<T>* panel,
+                    std::int64_t count, T* out, bool more) {
   using P = Pack<T>;
+  using F = Factor<T>;
   constexpr auto rows = std::make_integer_sequence<int, M>{};
   constexpr auto packs = std::make_integer_sequence<int, W>{};
   typename P::Vector sum[M][W] = {};
+  if (F::kTogether > 1 && more)
+    unroll(
+        rows, [&](auto i) __attribute__((always_inline)) {
+          unroll(
+              packs, [&](auto w)
+                         __attribute__((always_inline)) { sum[i][w] = P::load(out + (i * W + w) * P::kLanes).v; });
+        });
   for (std::int64_t k = 0; k < count; ++k, x += x_k, panel += W * P::kLanes) {
     typename P::Vector broadcast[M];
     unroll(
-        rows, [&](auto i) __attribute__((always_inline)) { broadcast[i] = P(x[i * x_row]).v; });
+        rows, [&](auto i) __attribute__((always_inline)) { broadcast[i] = F::broadcast(x[i * x_row]); });
     unroll(
         packs, [&](auto w) __attribute__((always_inline)) {
-          const auto b = P::load(panel + w * P::kLanes).v;
+          const auto b = F::load(panel + w * P::kLanes);
           unroll(
-              rows, [&](auto i) __attribute__((always_inline)) { sum[i][w] = broadcast[i] * b + sum[i][w]; });
+              rows, [&](auto i)
+                        __attribute__((always_inline)) { sum[i][w] = F::multiply_add(broadcast[i], b, sum[i][w]); });
         });
   }
   unroll(
@@ -40,7 +76,8 @@ static void product(const T* x, std::int64_t x_row, std::int64_t x_k, const T* p
 }
 
 template <class T>
-using ProductFunction = void (*)(const T*, std::int64_t, std::int64_t, const T*, std::int64_t, T*);
+using ProductFunction = void (*)(const Element<T>*, std::int64_t, std::int64_t, const Element<T>*, std::int64_t, T*,
+                                 bool);
 
 template <class T>
 struct Products {
@@ -71,5 +108,27 @@ inline std::int64_t next_rows(std::int64_t left) {
   const std::int64_t tiles = (left + kRowTile - 1) / kRowTile;
   return (left + tiles - 1) / tiles;
 }
+
+/// out [rows][packs][lanes] = x [rows, k] times a panel, where x(i, k) = x[i*x_row + k].
+template <class T>
+void multiply_rows(const T* x, std::int64_t x_row, std::int64_t rows, const T* panel, std::int64_t packs,
+                   std::int64_t k, T* out) {
+  kProducts<T>.by_size[packs - 1][rows - 1](x, x_row, 1, panel, k, out, false);
+}
+
+#if defined(SEQGPU_SIMD_BF16)
+/// Rounds x anew for every panel: that is 3 instructions beside the 64 of a product.
+inline void multiply_rows(const float* x, std::int64_t x_row, std::int64_t rows, const Bf16Pair* panel,
+                          std::int64_t packs, std::int64_t k, float* out) {
+  constexpr std::int64_t kPairs = 256;
+  const auto run = kProducts<float>.by_size[packs - 1][rows - 1];
+  alignas(64) Bf16Pair block[kRowTile * kPairs];
+  for (std::int64_t p = 0; p < k; p += 2 * kPairs) {
+    const std::int64_t depth = k - p < 2 * kPairs ? k - p : 2 * kPairs;
+    for (std::int64_t i = 0; i < rows; ++i) to_pairs(x + i * x_row + p, depth, block + i * kPairs);
+    run(block, kPairs, 1, panel + p / 2 * packs * Pack<float>::kLanes, elements<float>(depth), out, p > 0);
+  }
+}
+#endif
 
 }  // namespace seqgpu::device::cpu::SEQGPU_SIMD

@@ -1,7 +1,9 @@
 // The scan of a recurrent layer, compiled once per instruction set: recurrent product and gates of one step.
 //   work    tiles of kRowTile rows x kColumnTile packs; a tile holds all gates of its units
-//   memory  panels [unit group][k][unit pack][gate][lanes], streamed once per row tile; sums pass through L1
+//   memory  panels [unit group][k][unit pack][gate][lanes], streamed once per row tile; sums pass through L1. In bf16
+//           an element of a panel is two k
 //   limits  rows padded to 64 bytes
+#include <algorithm>
 #include <type_traits>
 
 #include "device/cpu/dispatch.hpp"
@@ -45,14 +47,24 @@ void pack_block(const PanelSource<T>& s, const T* from, std::int64_t first, T* o
       out[k * stride + i] = i < valid && k < s.k ? from[i * s.unit_stride + k * s.k_stride] : T(0);
 }
 
+#if defined(SEQGPU_SIMD_BF16)
+void pack_block(const PanelSource<float>& s, const float* from, std::int64_t first, Bf16Pair* out,
+                std::int64_t stride) {
+  pack_pairs(from + first * s.unit_stride, s.unit_stride, s.k_stride, s.units - first, s.k, out, stride);
+  for (std::int64_t k = elements<float>(s.k); k < elements<float>(s.k_padded); ++k)
+    std::fill_n(out + k * stride, Pack<float>::kLanes, Bf16Pair{0});
+}
+#endif
+
 template <class T>
-void pack_panels(const PanelSource<T>& s, Range units, T* out) {
+void pack_panels(const PanelSource<T>& s, Range units, T* panels) {
   constexpr std::int64_t lanes = Pack<T>::kLanes;
   const std::int64_t per_group = kColumnTile / s.gates, end = units.last / lanes;
-  out += units.first * s.gates * s.k_outer * s.k_padded;
+  const std::int64_t depth = elements<T>(s.k_padded);
+  auto* out = reinterpret_cast<Element<T>*>(panels) + units.first * s.gates * s.k_outer * depth;
   for (std::int64_t first = units.first / lanes; first < end; first += per_group) {
     const std::int64_t count = least(per_group, end - first), stride = count * s.gates * lanes;
-    for (std::int64_t outer = 0; outer < s.k_outer; ++outer, out += s.k_padded * stride)
+    for (std::int64_t outer = 0; outer < s.k_outer; ++outer, out += depth * stride)
       for (std::int64_t block = 0; block < count; ++block)
         for (std::int64_t gate = 0; gate < s.gates; ++gate)
           pack_block(s, s.data + gate * s.gate_stride + outer * s.k_outer_stride, (first + block) * lanes,
@@ -68,10 +80,10 @@ void for_each_block(const PanelProduct<T>& p, Tail&& tail) {
   const std::int64_t end = p.range.last / lanes;
   for (std::int64_t first = p.range.first / lanes; first < end; first += per_group) {
     const std::int64_t count = least(per_group, end - first), packs = count * G;
-    const T* panel = p.panels + first * G * p.k * lanes;
+    const auto* panel = reinterpret_cast<const Element<T>*>(p.panels) + first * G * elements<T>(p.k) * lanes;
     for (std::int64_t row = 0, rows = 0; row < p.rows; row += rows) {
       rows = next_rows(p.rows - row);
-      kProducts<T>.by_size[packs - 1][rows - 1](p.x + row * p.x_row, p.x_row, 1, panel, p.k, sum);
+      multiply_rows(p.x + row * p.x_row, p.x_row, rows, panel, packs, p.k, sum);
       for (std::int64_t i = 0; i < rows; ++i)
         for (std::int64_t block = 0; block < count; ++block)
           tail(row + i, (first + block) * lanes, sum + (i * packs + block * G) * lanes);
@@ -261,8 +273,10 @@ constexpr RecurrentKernels<T> make_table(cells::CellList<Cells...>) {
 }  // namespace
 
 extern const RecurrentKernels<float> kRecurrentF32;
-extern const RecurrentKernels<double> kRecurrentF64;
 constexpr RecurrentKernels<float> kRecurrentF32 = make_table<float>(cells::AllCells{});
+#if !defined(SEQGPU_SIMD_BF16)
+extern const RecurrentKernels<double> kRecurrentF64;
 constexpr RecurrentKernels<double> kRecurrentF64 = make_table<double>(cells::AllCells{});
+#endif
 
 }  // namespace seqgpu::device::cpu::SEQGPU_SIMD
