@@ -113,6 +113,7 @@ Json answer(Rates& rates, int threads, const Json& request) {
   const std::string kind = row.value("kind", "layer");
   if (kind == "ctc") return ctc_limit(rates, row);
   if (kind != "layer") throw Unsupported("no limit is defined for a " + kind);
+  if (row.value("variant", "") == "bf16") throw Unsupported("rates are those of f32");
   return Limit(rates, threads, read_workload(row)).find();
 }
 

@@ -32,6 +32,8 @@ nn::RecurrentLayerOptions options_of(const Workload& w) {
     o.options.projection_activation = Activation::tanh;
   } else if (w.variant == "dropout") {
     o.options.recurrent_dropout = 0.25f;
+  } else if (w.variant == "bf16") {
+    o.options.precision = Precision::bf16;
   } else if (w.variant == "budget") {  // the trainer's, not the layer's
   } else if (!w.variant.empty()) {
     throw Unsupported("no such variant: " + w.variant);
@@ -127,7 +129,10 @@ class Layer final : public Prepared {
 }  // namespace
 
 std::unique_ptr<Prepared> prepare_layer(const Bench& bench, const Json& row) {
-  return std::make_unique<Layer>(bench, read_workload(row), row.value("budget_share", 1.0));
+  const Workload w = read_workload(row);
+  if (w.variant == "bf16" && bench.backend->name().find("avx512bf16") == std::string::npos)
+    throw Unsupported("this processor has no AVX-512 BF16");
+  return std::make_unique<Layer>(bench, w, row.value("budget_share", 1.0));
 }
 
 }  // namespace seqgpu::benchmark

@@ -20,7 +20,7 @@ struct Workload {
   std::string cell;  // lstm, gru, elman
   int T = 0, N = 0, I = 0, H = 0, directions = 1, layers = 1;
   bool ragged = false;  // lengths uniform in [T/10, T], or all T
-  std::string variant;  // "", or what is added: peephole, projection, dropout, feedback
+  std::string variant;  // "", or what is added: peephole, projection, dropout, feedback; bf16: products
   bool training = false;
 
   /// "lstm_T256_N8_H512", "lstm_T150_N16_I40_H128_L2_bi", "lstm_T100_N32_H256_ragged"
