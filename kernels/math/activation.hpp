@@ -28,21 +28,26 @@ SEQGPU_HD inline Real hyperbolic_tangent(Real x) {
   return tanh(x);
 }
 
-/// Single-precision tanh out of exp, for packs. Below 0.625 an odd minimax polynomial (Cephes tanhf), as
-/// 1 - 2 / (e^2x + 1) would cancel there.
+/// Single-precision tanh for packs, without an exponential: a quotient of two polynomials in x^2, the minimax fit that
+/// Eigen and XLA use. Within 2.7e-7 of the value, relatively; beyond +-7.905 tanh is 1 in single precision.
 template <class Real>
-SEQGPU_HD inline Real tanh_from_exp(Real x) {
-  using std::abs;
-  using std::exp;
-  const Real z = x * x;
-  Real p = Real(-5.70498872745e-3f);
-  p = p * z + Real(2.06390887954e-2f);
-  p = p * z + Real(-5.37397155531e-2f);
-  p = p * z + Real(1.33314422036e-1f);
-  p = p * z + Real(-3.33332819422e-1f);
-  const Real small = p * z * x + x;
-  const Real large = Real(1) - Real(2) / (exp(x + x) + Real(1));
-  return select(abs(x) < Real(0.625f), small, large);
+SEQGPU_HD inline Real tanh_quotient(Real x) {
+  const Real most = Real(7.90531110763549805f);
+  const Real high = select(x > most, most, x);
+  const Real c = select(high < -most, -most, high);  // a NaN stays
+  const Real z = c * c;
+  Real p = Real(-2.76076847742355e-16f);
+  p = p * z + Real(2.00018790482477e-13f);
+  p = p * z + Real(-8.60467152213735e-11f);
+  p = p * z + Real(5.12229709037114e-08f);
+  p = p * z + Real(1.48572235717979e-05f);
+  p = p * z + Real(6.37261928875436e-04f);
+  p = p * z + Real(4.89352455891786e-03f);
+  Real q = Real(1.19825839466702e-06f);
+  q = q * z + Real(1.18534705686654e-04f);
+  q = q * z + Real(2.26843463243900e-03f);
+  q = q * z + Real(4.89352518554385e-03f);
+  return c * p / q;
 }
 
 template <class Real>

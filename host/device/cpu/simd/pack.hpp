@@ -95,7 +95,7 @@ struct Pack {
       for (int i = 0; i < kLanes; ++i) x.v[i] = __builtin_tanh(x.v[i]);
       return x;
     } else {
-      return math::tanh_from_exp(x);
+      return math::tanh_quotient(x);
     }
   }
 };

@@ -6,12 +6,28 @@
 
 namespace seqgpu::device::cpu::SEQGPU_SIMD {
 
+template <class T>
+using ShuffleIndex = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
+
+/// Lane j is lane from[j] of a, or from[j] - kLanes of b.
+template <class T, class Mask>
+[[gnu::always_inline]] inline typename Pack<T>::Vector shuffle(typename Pack<T>::Vector a, typename Pack<T>::Vector b,
+                                                               Mask from) {
+#if defined(__clang__)  // which has no shuffle by a variable
+  constexpr int L = Pack<T>::kLanes;
+  typename Pack<T>::Vector out;
+  for (int j = 0; j < L; ++j) out[j] = from[j] < L ? a[from[j]] : b[from[j] - L];
+  return out;
+#else
+  return __builtin_shuffle(a, b, from);
+#endif
+}
+
 /// Exchanges the off-diagonal blocks of Step x Step in every square of twice that.
 template <class T, int Step>
 [[gnu::always_inline]] inline void exchange_blocks(typename Pack<T>::Vector* rows) {
   constexpr int L = Pack<T>::kLanes;
-  using Index = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
-  typedef Index Mask __attribute__((vector_size(kPackBytes)));
+  typedef ShuffleIndex<T> Mask __attribute__((vector_size(kPackBytes)));
   Mask upper, lower;
   for (int j = 0; j < L; ++j) {
     upper[j] = (j & Step) ? L + j - Step : j;
@@ -21,8 +37,8 @@ template <class T, int Step>
   for (int i = 0; i < L; ++i) {
     if (i & Step) continue;
     const auto a = rows[i], b = rows[i + Step];
-    rows[i] = __builtin_shuffle(a, b, upper);
-    rows[i + Step] = __builtin_shuffle(a, b, lower);
+    rows[i] = shuffle<T>(a, b, upper);
+    rows[i + Step] = shuffle<T>(a, b, lower);
   }
 }
 
