@@ -41,7 +41,7 @@ void gemm_pack(::benchmark::State& state) {
   const std::int64_t n = state.range(1), k = state.range(2);
   Aligned a(1), b(n * k), c(1), packed(padded<float>(n) * k);
   const Gemm<float> g = product_of(state, a, b, c);
-  const GemmKernels<float>& kernels = simd().gemm<float>();
+  const GemmKernels<float>& kernels = simd().gemm<float>(Precision::f32);
   for (auto _ : state) {
     for (std::int64_t group = 0; group * kernels.columns < n; ++group) kernels.pack(g, group, packed.data());
     ::benchmark::ClobberMemory();
@@ -54,7 +54,7 @@ void gemm_tile(::benchmark::State& state) {
   const std::int64_t m = state.range(0), n = state.range(1), k = state.range(2);
   Aligned a(m * k), b(n * k), c(m * n), packed(padded<float>(n) * k);
   const Gemm<float> g = product_of(state, a, b, c);
-  const GemmKernels<float>& kernels = simd().gemm<float>();
+  const GemmKernels<float>& kernels = simd().gemm<float>(Precision::f32);
   const std::int64_t groups = (n + kernels.columns - 1) / kernels.columns;
   for (std::int64_t group = 0; group < groups; ++group) kernels.pack(g, group, packed.data());
   for (auto _ : state) {
@@ -82,7 +82,7 @@ void gates_forward(::benchmark::State& state) {
   p.next[0] = h.data(), p.next[1] = p.next[2] = c.data();
   p.saved = saved.data();
   for (auto _ : state) {
-    simd().recurrent<float>().forward[state.range(0)](p);
+    simd().recurrent<float>(Precision::f32).forward[state.range(0)](p);
     ::benchmark::ClobberMemory();
   }
   state.SetLabel(to_string(cell));
@@ -101,7 +101,7 @@ void gates_backward(::benchmark::State& state) {
   for (int s = 0; s < 3; ++s) p.prev[s] = previous.data(), p.d_next[s] = d_next.data(), p.d_prev[s] = d_prev.data();
   p.d_wx = d_wx.data(), p.d_rh = d_rh.data();
   for (auto _ : state) {
-    simd().recurrent<float>().backward[state.range(0)](p);
+    simd().recurrent<float>(Precision::f32).backward[state.range(0)](p);
     ::benchmark::ClobberMemory();
   }
   state.SetLabel(to_string(cell));
