@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 constexpr std::string_view kSeparators = " \t";
+constexpr const char* kCarriageReturn = "must not end in a carriage return";
 
 struct Fault {
   std::size_t offset;  // in the line
@@ -86,6 +87,7 @@ class Parser {
     const std::size_t tag_start = line.find_last_of(kSeparators, last - 1) + 1;
     const std::string_view tag = line.substr(tag_start, last - tag_start);
     if (auto detail = tag_fault(tag); !detail.empty()) return fail({tag_start, std::move(detail)});
+    if (tag.back() == '\r') return fail({last - 1, std::string("a tag ") + kCarriageReturn});  // blanks follow it
     if (sentence_.tokens.empty()) sentence_.first_line = line_;
     sentence_.tokens.push_back({std::string(word), std::string(tag)});
   }
@@ -165,7 +167,7 @@ void check_token(const Token& token, const std::string& where) {
   }
   if (is_boundary(token.word)) fail("word", "\"" + token.word + "\" would be read as the end of a sentence");
   if (auto detail = tag_fault(token.tag); !detail.empty()) fail("tag", detail);
-  if (token.tag.back() == '\r') fail("tag", "must not end in a carriage return");
+  if (token.tag.back() == '\r') fail("tag", kCarriageReturn);
 }
 
 }  // namespace

@@ -95,6 +95,7 @@ TEST(Iob, MalformedLinesNameFileLineColumn) {
       {"\xff\xfe"
        "a\0\t\0"s,
        "f:1:1"},                  // UTF-16
+      {"a\tB-x\r \n", "f:1:6"},   // written again, it would end its line
       {"a\tO\rb\tO\n", "f:1:7"},  // "O" there is a tag: see below
   };
   ASSERT_GE(cases.size(), 25u);

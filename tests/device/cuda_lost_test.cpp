@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <map>
-#include <regex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -97,9 +96,10 @@ class BreakingBackend final : public Backend {
 
 /// The number of the launch that a message names.
 std::size_t launch_named(const std::string& message) {
-  std::smatch found;
-  if (!std::regex_search(message, found, std::regex("oldest unfinished launch: .*, launch ([0-9]+) of"))) return 0;
-  return std::stoul(found[1]);
+  const std::string before = ", launch ";
+  const std::size_t named = message.find("oldest unfinished launch: ");
+  const std::size_t at = named == std::string::npos ? named : message.find(before, named);
+  return at == std::string::npos ? 0 : std::stoul(message.substr(at + before.size()));
 }
 
 class CudaLost : public CudaBackendTest {
