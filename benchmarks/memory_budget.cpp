@@ -1,18 +1,19 @@
 // What a memory budget costs: an LSTM over T steps of which the loss sees the last state, trained as planned and within
 // a tenth of that memory. Contestants alternate (A B A B ...); the table shows peaks, medians and whether the losses
 // are the same bits. Usage: memory_budget [T N I H repeats]
-#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <vector>
 
+#include "benchmarks/support/median.hpp"
 #include "seqgpu/seqgpu.hpp"
 
 namespace {
 
 using namespace seqgpu;
+using benchmark::median;
 
 class Contestant {
  public:
@@ -44,11 +45,6 @@ class Contestant {
   Trainer trainer_;
   std::vector<float> losses_;
 };
-
-double median(std::vector<double> times) {
-  std::nth_element(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2), times.end());
-  return times[times.size() / 2];
-}
 
 }  // namespace
 

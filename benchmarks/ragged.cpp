@@ -10,11 +10,13 @@
 #include <memory>
 #include <vector>
 
+#include "benchmarks/support/median.hpp"
 #include "seqgpu/seqgpu.hpp"
 
 namespace {
 
 using namespace seqgpu;
+using benchmark::median;
 
 struct Case {
   std::int64_t T, N, I, H;
@@ -50,11 +52,6 @@ class Contestant {
   Batch batch_;
   std::unique_ptr<Trainer> trainer_;
 };
-
-double median(std::vector<double> times) {
-  std::nth_element(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2), times.end());
-  return times[times.size() / 2];
-}
 
 /// @param share  valid steps of `a` over those of `b`
 void compare(const char* name, Contestant& a, Contestant& b, double share, int repeats) {

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "benchmarks/support/median.hpp"
 #include "benchmarks/support/workload.hpp"
 
 // What the programs of benchmarks/gpu share: records as lines of JSON, repeats and budgets.
@@ -44,13 +45,6 @@ inline int repeats_for(double seconds) {
   const double each = std::max(seconds, 1e-7);
   const double wanted = std::clamp(0.010 / each, 20.0, 200.0);
   return static_cast<int>(std::max(5.0, std::min(wanted, 0.050 / each)));
-}
-
-inline double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  std::sort(values.begin(), values.end());
-  const std::size_t middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
 inline double seconds_since(std::chrono::steady_clock::time_point start) {
