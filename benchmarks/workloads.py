@@ -7,12 +7,12 @@ PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "workloads.json"
 
 
 def name_of(row):
-    """lstm_T150_N16_I40_H128_L2_bi, as Workload::name; ctc_T150_N16_C30_U20; model_tagger; stream_lstm_H128"""
+    """lstm_T150_N16_I40_H128_L2_bi, as Workload::name; ctc_T150_N16_C30_U20; model_tagger, model_last_budget; stream_lstm_H128"""
     kind = row.get("kind", "layer")
     if kind == "ctc":
         return "ctc_T{T}_N{N}_C{C}_U{U}".format(**row)
     if kind == "model":
-        return "model_" + row["model"]
+        return "model_" + row["model"] + ("_" + row["variant"] if row.get("variant") else "")
     if kind == "stream":
         return "stream_{cell}_H{H}".format(**row)
     name = "{cell}_T{T}_N{N}".format(**row)

@@ -1,12 +1,11 @@
 // Recurrent layers through the public API.
 //   forward   a Session
-//   train     a Trainer: forward, sum(y), the gradients of weights, biases and x, their norm, and the SGD update at
-//   rate
-//             0. x is a parameter, so that it has a gradient, as in the other contestants, which have no loss, norm and
-//             update to do.
+//   train     forward, and backward from a given dy to the gradients of weights, biases and x, as the other contestants
+//             do it. x and dy are parameters, so that they lie on the device
 // Timed is the program, without what a session copies before and after. call_seconds has the whole call.
 #include <cmath>
 
+#include "seqgpu_backpropagation.hpp"
 #include "seqgpu_parts.hpp"
 
 namespace seqgpu::benchmark {
@@ -34,7 +33,6 @@ nn::RecurrentLayerOptions options_of(const Workload& w) {
     o.options.recurrent_dropout = 0.25f;
   } else if (w.variant == "bf16") {
     o.options.precision = Precision::bf16;
-  } else if (w.variant == "budget") {  // the trainer's, not the layer's
   } else if (!w.variant.empty()) {
     throw Unsupported("no such variant: " + w.variant);
   }
@@ -43,47 +41,41 @@ nn::RecurrentLayerOptions options_of(const Workload& w) {
 
 class Layer final : public Prepared {
  public:
-  /// @param share  of what a plan without a budget holds, for the variant "budget"
-  Layer(const Bench& bench, const Workload& w, double share)
+  Layer(const Bench& bench, const Workload& w)
       : bench_(bench), w_(w), parameters_(bench.device, 1), rnn_(parameters_, "rnn", options_of(w)) {
     const Shape shape{w.T, w.N, w.I};
     if (w.training) {
       parameters_.add("x", shape, {});
+      parameters_.add(kGiven, Shape{w.T, w.N, width()}, {});
     } else {
       batch_["x"] = random_tensor("x", shape);
     }
     if (w.ragged) batch_["lengths"] = HostTensor::of(Shape{w.N}, w.lengths());
     const float scale = 1.f / std::sqrt(static_cast<float>(w.H));
-    fill_parameters(parameters_, [scale](const std::string& name) { return name == "x" ? 1.f : scale; });
+    fill_parameters(parameters_,
+                    [scale](const std::string& name) { return name == "x" || name == kGiven ? 1.f : scale; });
     if (w.training) {
-      TrainerOptions options;
-      if (w.variant == "budget") options.memory_bytes = budget(share);
-      trainer_ = make_trainer(options);
+      train_ = std::make_unique<Backpropagation>(bench.device, parameters_, [this](Graph& g) { return y(g); });
     } else {
       session_ = std::make_unique<Session>(bench.device, parameters_, [this](Graph& g) { g.output("y", y(g)); });
     }
   }
 
-  /// y, or all gradients of sum(y * dy) with a random dy.
+  /// y, or all gradients.
   Results results() override {
-    if (!w_.training) {
-      const HostTensor out = session_->run(batch_).at("y");
-      const auto values = out.view<float>();
-      return {{"y", {values.begin(), values.end()}}};
+    if (train_) {
+      train_->run(batch_);
+      return train_->gradients();
     }
-    Batch batch = batch_;
-    batch["dy"] = random_tensor("dy", Shape{w_.T, w_.N, width()});
-    Trainer check(bench_.device, parameters_, Sgd{.rate = 0.f}, [this](Graph& g) {
-      return reduce_all(mul(y(g), g.input("dy", DType::f32, {"T", "N", "R"})), Reduction::sum);
-    });
-    check.step(batch);
-    return gradients_of(check, parameters_);
+    const HostTensor out = session_->run(batch_).at("y");
+    const auto values = out.view<float>();
+    return {{"y", {values.begin(), values.end()}}};
   }
 
   double run() override {
     call_seconds_ = seconds_of(bench_.clock, [&] {
-      if (trainer_) {
-        trainer_->step(batch_);
+      if (train_) {
+        train_->run(batch_);
       } else {
         session_->run(batch_);
       }
@@ -93,7 +85,7 @@ class Layer final : public Prepared {
 
   Json about() const override {
     Json about{{"call_seconds", call_seconds_}, {"strategy", bench_.backend->last_strategy()}};
-    if (trainer_) about["planned_bytes"] = trainer_->predicted_peak_bytes(batch_);
+    if (train_) about["planned_bytes"] = train_->planned_bytes();
     return about;
   }
 
@@ -101,15 +93,6 @@ class Layer final : public Prepared {
   Value y(Graph& g) const {
     const Value lengths = w_.ragged ? g.input("lengths", DType::i32, {"N"}) : Value{};
     return rnn_(w_.training ? parameters_.use(g, "x") : g.input("x", DType::f32, {"T", "N", "I"}), lengths);
-  }
-  std::unique_ptr<Trainer> make_trainer(const TrainerOptions& options) {
-    return std::make_unique<Trainer>(
-        bench_.device, parameters_, Sgd{.rate = 0.f}, [this](Graph& g) { return reduce_all(y(g), Reduction::sum); },
-        options);
-  }
-  std::int64_t budget(double share) {
-    const auto whole = static_cast<double>(make_trainer({})->predicted_peak_bytes(batch_));
-    return static_cast<std::int64_t>(share * whole);
   }
   std::int64_t width() const {
     const std::int64_t recurring = w_.variant == "projection" ? w_.H / 2 : w_.H;
@@ -121,7 +104,7 @@ class Layer final : public Prepared {
   Parameters parameters_;
   nn::Recurrent rnn_;
   Batch batch_;
-  std::unique_ptr<Trainer> trainer_;
+  std::unique_ptr<Backpropagation> train_;
   std::unique_ptr<Session> session_;
   double call_seconds_ = 0;
 };
@@ -132,7 +115,7 @@ std::unique_ptr<Prepared> prepare_layer(const Bench& bench, const Json& row) {
   const Workload w = read_workload(row);
   if (w.variant == "bf16" && bench.backend->name().find("avx512bf16") == std::string::npos)
     throw Unsupported("this processor has no AVX-512 BF16");
-  return std::make_unique<Layer>(bench, w, row.value("budget_share", 1.0));
+  return std::make_unique<Layer>(bench, w);
 }
 
 }  // namespace seqgpu::benchmark

@@ -2,12 +2,11 @@
 // Adam, loss out.
 //   tagger   embedding, BiLSTM, linear, cross-entropy     one token: a step of a sequence
 //   ctc      BiLSTM layers, linear, CTC                   one token: a frame
+//   last     in seqgpu_last.cpp
 #include "seqgpu_parts.hpp"
 
 namespace seqgpu::benchmark {
 namespace {
-
-constexpr float kScale = 0.1f;  // of all parameters
 
 class Model final : public Prepared {
  public:
@@ -51,7 +50,7 @@ class Model final : public Prepared {
     } else {
       throw Unsupported("no such model: " + row.at("model").get<std::string>());
     }
-    fill_parameters(parameters_, [](const std::string&) { return kScale; });
+    fill_parameters(parameters_, [](const std::string&) { return kModelScale; });
     trainer_ = std::make_unique<Trainer>(bench.device, parameters_, Adam{.rate = 1e-3f, .clip_norm = 5.f}, build);
   }
 
@@ -83,6 +82,7 @@ class Model final : public Prepared {
 }  // namespace
 
 std::unique_ptr<Prepared> prepare_model(const Bench& bench, const Json& row) {
+  if (row.at("model") == "last") return prepare_last(bench, row);
   return std::make_unique<Model>(bench, row);
 }
 

@@ -109,12 +109,14 @@ class Ctc:
 
 
 class Model(torch.nn.Module):
-    """The models of seqgpu_model.cpp, with Adam and clipping; a run is a whole training step."""
+    """The models of seqgpu_model.cpp and seqgpu_last.cpp, with Adam and clipping; a run is a whole training step."""
 
     variants = ("",)
 
     def __init__(self, row):
         super().__init__()
+        if row.get("variant"):
+            raise Unsupported(f"no {row['variant']}")
         self.row = row
         self.more = {"tokens": row["T"] * row["N"]}
         tokens = (row["T"], row["N"])
@@ -128,10 +130,14 @@ class Model(torch.nn.Module):
             targets = random_data.random_integers("targets", row["N"] * row["labels"], 1, row["classes"])
             self.targets = torch.from_numpy(targets).view(row["N"], row["labels"])
             self.lengths = torch.full((row["N"],), row["T"]), torch.full((row["N"],), row["labels"])
+        elif row["model"] == "last":
+            self.x = values("x", (*tokens, row["I"]))
         else:
             raise Unsupported(f"no such model: {row['model']}")
-        self.lstm = torch.nn.LSTM(row["I"], row["H"], num_layers=row.get("layers", 1), bidirectional=True)
-        self.out = torch.nn.Linear(2 * row["H"], row["classes"])
+        both = row["model"] != "last"
+        self.lstm = torch.nn.LSTM(row["I"], row["H"], num_layers=row.get("layers", 1), bidirectional=both)
+        if both:
+            self.out = torch.nn.Linear(2 * row["H"], row["classes"])
         fill(self, "", 0.1)
         self.optimizer = torch.optim.Adam(self.parameters(), lr=1e-3)
 
@@ -140,6 +146,8 @@ class Model(torch.nn.Module):
         if self.row["model"] == "tagger":
             logits = self.out(self.lstm(self.embed(self.words))[0])
             loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), self.tags)
+        elif self.row["model"] == "last":
+            loss = self.lstm(self.x)[1][0].square().mean()
         else:
             log_probs = self.out(self.lstm(self.x)[0]).log_softmax(-1)
             loss = torch.nn.functional.ctc_loss(log_probs, self.targets, *self.lengths)

@@ -1,8 +1,11 @@
 """Records of scripts/gpu_check and of scripts/bench (lines of JSON) to report.json, report.md and report.html.
 
-Usage: python3 benchmarks/report OUT [RECORDS...]    without RECORDS, every *.jsonl in the folder OUT
+Usage: python3 benchmarks/report OUT [--reasons FILE] [RECORDS...]    without RECORDS, every *.jsonl in the folder OUT
+--reasons: why rows are lost, [{"rows": REGEX of group/workload/pass, "threads": 1 or left out, "why": ...}], by default
+reasons.json beside this file
 """
 
+import argparse
 import glob
 import json
 import os
@@ -15,17 +18,21 @@ from records import of_kind, read_records
 
 
 def main():
-    if len(sys.argv) < 2:
-        sys.exit("usage: python3 benchmarks/report OUT [RECORDS...]")
-    out = sys.argv[1]
-    paths = sys.argv[2:] or sorted(glob.glob(os.path.join(out, "*.jsonl")))
+    parser = argparse.ArgumentParser(prog="report")
+    parser.add_argument("out")
+    parser.add_argument("records", nargs="*")
+    parser.add_argument("--reasons", default=os.path.join(os.path.dirname(os.path.abspath(__file__)), "reasons.json"))
+    arguments = parser.parse_intermixed_args()
+    out = arguments.out
+    paths = arguments.records or sorted(glob.glob(os.path.join(out, "*.jsonl")))
     if not paths:
         sys.exit(f"report: no records in {out}")
     records, broken = read_records(paths)
     report, pages, charts = {"broken_lines": broken}, [], []
     on_cpu = bool(of_kind(records, "contest"))
     if on_cpu:
-        report["contest"] = contest.build(records)
+        with open(arguments.reasons, encoding="utf-8") as file:
+            report["contest"] = contest.build(records, json.load(file))
         pages.append(contest.markdown(report["contest"]))
         charts += contest.charts(report["contest"])
     if not on_cpu or of_kind(records, "time") or of_kind(records, "ctc time"):

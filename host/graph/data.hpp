@@ -62,5 +62,7 @@ int step_value(Data& data);
 /// Adds the nodes of the backward pass. @return the gradient of each of `wanted`, -1 where loss does not depend on it
 /// @throws Error{unsupported} naming an operation without a gradient
 std::vector<int> gradients(Data& data, int loss, std::span<const int> wanted);
+/// The same from the gradient of any value, `given` by another of its shape.
+std::vector<int> gradients_from(Data& data, int value, int given, std::span<const int> wanted);
 
 }  // namespace seqgpu::graph

@@ -24,12 +24,7 @@ class Backward {
     }
   }
 
-  void seed(int loss) {
-    const ValueInfo info = data_.values[at(loss)];
-    const int one = like(loss);
-    add_node(data_, op::FillDesc{info.dtype, info.shape.elements(), 1.0}, {}, {one});
-    gradient_[at(loss)] = one;
-  }
+  void seed(int value, int given) { gradient_[at(value)] = given; }
 
   void visit(const Node& node) {
     bool any = false;
@@ -226,10 +221,17 @@ class Backward {
 }  // namespace
 
 std::vector<int> gradients(Data& data, int loss, std::span<const int> wanted) {
+  const ValueInfo info = data.values[static_cast<std::size_t>(loss)];
+  const int one = add_value(data, info.shape, info.dtype);
+  add_node(data, op::FillDesc{info.dtype, info.shape.elements(), 1.0}, {}, {one});
+  return gradients_from(data, loss, one, wanted);
+}
+
+std::vector<int> gradients_from(Data& data, int value, int given, std::span<const int> wanted) {
   const std::size_t forward_nodes = data.nodes.size();
   Backward backward(data, data.values.size());
   backward.mark(wanted);
-  backward.seed(loss);
+  backward.seed(value, given);
   for (std::size_t i = forward_nodes; i-- > 0;) {
     const Node node = data.nodes[i];  // a copy: rules add nodes
     backward.visit(node);

@@ -268,6 +268,20 @@ TEST(Plan, DropsDeadNodes) {
   EXPECT_STREQ(op::name_of(p.graph.nodes[p.steps[0].node].desc), "activation");
 }
 
+TEST(Plan, BackwardMayStartFromAGivenGradient) {
+  Graph g(true);
+  g.bind("x", {2, 3});
+  g.bind("dy", {2, 3});
+  const Value x = g.input("x", DType::f32, {"A", "B"}), dy = g.input("dy", DType::f32, {"A", "B"});
+  const Value y = tanh(x);
+  const std::vector<int> wanted{x.id};
+  const auto gradients = graph::gradients_from(g.data(), y.id, dy.id, wanted);
+  ASSERT_EQ(g.data().nodes.size(), 2u);  // tanh and its backward: no loss, no 1 to start from
+  const graph::Node& backward = g.data().nodes[1];
+  EXPECT_EQ(std::count(backward.inputs.begin(), backward.inputs.end(), dy.id), 1);
+  EXPECT_EQ(gradients, backward.outputs);
+}
+
 TEST(Plan, DirectionsRunOnDifferentStreams) {
   for (const CellKind cell : {CellKind::elman, CellKind::lstm, CellKind::gru}) {
     static const Device device = cpu_device(1);
