@@ -83,31 +83,24 @@ void compute(const op::ReduceDesc& d, const Arguments& a) {
   const T* x = in<T>(a, 0);
   T* y = out<T>(a, 0);
   using Kind = op::ReduceDesc::Kind;
+  const bool mean = d.kind == Kind::mean && d.extent > 0;
   for (std::int64_t o = 0; o < d.outer; ++o) {
+    const T* from = x + o * d.extent * d.inner;
     T* row = y + o * d.inner;
-    std::fill_n(row, d.inner, T(0));
-    if (d.inner == 1) {  // one long sum: in double, so that its error does not grow with its length
-      double total = 0;
-      T best = d.extent > 0 ? x[o * d.extent] : T(0);
-      for (std::int64_t e = 0; e < d.extent; ++e) {
-        total += static_cast<double>(x[o * d.extent + e]);
-        if (x[o * d.extent + e] > best) best = x[o * d.extent + e];
-      }
-      if (d.kind == Kind::mean && d.extent > 0) total /= static_cast<double>(d.extent);
-      *row = d.kind == Kind::max ? best : static_cast<T>(total);
+    if (d.inner == 1 && d.kind != Kind::max) {  // one long sum: in double, so that its error does not grow with it
+      const double total = simd().elementwise<T>().sum(from, d.extent);
+      *row = static_cast<T>(mean ? total / static_cast<double>(d.extent) : total);
       continue;
     }
-    for (std::int64_t e = 0; e < d.extent; ++e) {
-      const T* from = x + (o * d.extent + e) * d.inner;
+    std::fill_n(row, d.inner, T(0));
+    for (std::int64_t e = 0; e < d.extent; ++e, from += d.inner) {
       if (d.kind == Kind::max) {
         for (std::int64_t i = 0; i < d.inner; ++i) row[i] = e == 0 || from[i] > row[i] ? from[i] : row[i];
       } else {
         for (std::int64_t i = 0; i < d.inner; ++i) row[i] += from[i];
       }
     }
-    if (d.kind == Kind::mean && d.extent > 0) {
-      for (std::int64_t i = 0; i < d.inner; ++i) row[i] /= static_cast<T>(d.extent);
-    }
+    for (std::int64_t i = 0; mean && i < d.inner; ++i) row[i] /= static_cast<T>(d.extent);
   }
 }
 
@@ -117,19 +110,19 @@ void compute(const op::ReduceBackwardDesc& d, const Arguments& a) {
   T* dx = out<T>(a, 0);
   using Kind = op::ReduceDesc::Kind;
   const T scale = d.kind == Kind::mean && d.extent > 0 ? T(1) / static_cast<T>(d.extent) : T(1);
-  for (std::int64_t o = 0; o < d.outer; ++o) {
-    for (std::int64_t i = 0; i < d.inner; ++i) {
+  for (std::int64_t o = 0; o < d.outer; ++o, x += d.extent * d.inner, dx += d.extent * d.inner, dy += d.inner) {
+    if (d.kind != Kind::max) {
+      if (d.inner == 1) std::fill_n(dx, d.extent, *dy * scale);
+      for (std::int64_t e = 0; d.inner > 1 && e < d.extent; ++e)
+        for (std::int64_t i = 0; i < d.inner; ++i) dx[e * d.inner + i] = dy[i] * scale;
+      continue;
+    }
+    std::fill_n(dx, d.extent * d.inner, T(0));
+    for (std::int64_t i = 0; d.extent > 0 && i < d.inner; ++i) {
       std::int64_t best = 0;
-      for (std::int64_t e = 0; e < d.extent; ++e) {
-        const std::int64_t at = (o * d.extent + e) * d.inner + i;
-        if (d.kind != Kind::max) {
-          dx[at] = dy[o * d.inner + i] * scale;
-          continue;
-        }
-        dx[at] = T(0);
-        if (x[at] > x[(o * d.extent + best) * d.inner + i]) best = e;
-      }
-      if (d.kind == Kind::max) dx[(o * d.extent + best) * d.inner + i] = dy[o * d.inner + i];
+      for (std::int64_t e = 1; e < d.extent; ++e)
+        if (x[e * d.inner + i] > x[best * d.inner + i]) best = e;
+      dx[best * d.inner + i] = dy[i];
     }
   }
 }

@@ -33,7 +33,8 @@ struct ElementwiseKernels {
   /// y = scale * exp(x - shift) - offset
   void (*exponentials)(const T* x, T shift, T scale, T offset, T* y, std::int64_t count);
   void (*activate)(Activation activation, const T* x, T* y, std::int64_t count);
-  /// Sum of squares in double, in an order that does not depend on the instruction set.
+  /// Sums in double, in an order that does not depend on the instruction set.
+  double (*sum)(const T* x, std::int64_t count);
   double (*sum_squares)(const T* x, std::int64_t count);
   /// Elements [begin, end).
   void (*update)(const OptimizerPass<T>& pass, std::int64_t begin, std::int64_t end);

@@ -52,18 +52,29 @@ void activate(Activation activation, const T* x, T* y, std::int64_t count) {
   each_pack(x, y, count, [=](Pack<T> v) { return math::activate(activation, v); });
 }
 
-template <class T>
-double sum_squares(const T* x, std::int64_t count) {
+/// The sum of term(x) over all x.
+template <class T, class Term>
+double sum_of(const T* x, std::int64_t count, Term&& term) {
   double sums[16] = {};
   std::int64_t i = 0;
   for (; i + 16 <= count; i += 16) {
-    for (int j = 0; j < 16; ++j) sums[j] += static_cast<double>(x[i + j]) * static_cast<double>(x[i + j]);
+    for (int j = 0; j < 16; ++j) sums[j] += term(static_cast<double>(x[i + j]));
   }
-  for (int j = 0; i < count; ++i, ++j) sums[j] += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+  for (int j = 0; i < count; ++i, ++j) sums[j] += term(static_cast<double>(x[i]));
   for (int width = 8; width > 0; width /= 2) {
     for (int j = 0; j < width; ++j) sums[j] += sums[j + width];
   }
   return sums[0];
+}
+
+template <class T>
+double sum(const T* x, std::int64_t count) {
+  return sum_of(x, count, [](double value) { return value; });
+}
+
+template <class T>
+double sum_squares(const T* x, std::int64_t count) {
+  return sum_of(x, count, [](double value) { return value * value; });
 }
 
 template <class T>
@@ -186,7 +197,7 @@ void dropout(const DropoutPass<T>& s, std::int64_t begin, std::int64_t end) {
 }
 
 template <class T>
-constexpr ElementwiseKernels<T> kTable{log_sum_exp<T>, exponentials<T>, activate<T>,
+constexpr ElementwiseKernels<T> kTable{log_sum_exp<T>, exponentials<T>, activate<T>, sum<T>,
                                        sum_squares<T>, update<T>,       dropout<T>};
 
 }  // namespace
