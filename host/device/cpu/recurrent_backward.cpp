@@ -26,10 +26,9 @@ template <class T>
 struct Backward {
   Backward(const op::RecurrentDesc& d, void* workspace, const void* reserve_block) : desc(d), z(d) {
     Carver carver{static_cast<std::byte*>(workspace)};
-    const std::int64_t GH = z.G * z.H, rows = block_steps(d) * d.N;
+    const std::int64_t GH = z.G * z.H, valid_GH = z.G * z.valid_H, rows = block_steps(d) * d.N;
     order = Order::take(carver, d);
     x = carver.take<T>(rows * d.I);
-    w_ih = carver.take<T>(GH * d.I);
     d_x = carver.take<T>(rows * d.I);
     unit = carver.take<T>(z.cell.unit_parameters * z.H);
     d_unit = carver.take<T>(z.cell.unit_parameters * z.H);
@@ -41,20 +40,21 @@ struct Backward {
     d_cell_h = carver.take<T>(d.projection ? d.N * z.H : 0);
     d_second = carver.take<T>(z.cell.two_phase ? d.N * z.H : 0);
     d_entering = carver.take<T>(d.N * z.R);
-    d_wx = carver.take<T>(rows * GH);
-    d_rh = z.cell.split_gradient ? carver.take<T>(rows * GH) : d_wx;
+    d_wx = carver.take<T>(rows * valid_GH);
+    d_rh = z.cell.split_gradient ? carver.take<T>(rows * valid_GH) : d_wx;
+    step_d_wx = carver.take<T>(z.H == z.valid_H ? 0 : d.N * GH);
+    step_d_rh = z.cell.split_gradient ? carver.take<T>(z.H == z.valid_H ? 0 : d.N * GH) : step_d_wx;
     d_projected = carver.take<T>(d.projection ? rows * z.R : 0);
     d_b_ih = carver.take<T>(GH);
     d_b_hh = z.cell.split_gradient ? carver.take<T>(GH) : d_b_ih;
     d_b_projection = carver.take<T>(z.R);
     mask = carver.take<T>(z.dropout ? d.N * z.R : 0);
     keep = carver.take<T>(std::max(z.R, z.H));
-    d_w_ih = carver.take<T>(z.H == z.valid_H ? 0 : GH * d.I);
-    d_w_hh = carver.take<T>(z.H == z.valid_H ? 0 : GH * z.valid_R);
-    const std::size_t scratch = std::max({gemm_workspace<T>(GH, d.I, rows), gemm_workspace<T>(GH, z.valid_R, rows),
-                                          gemm_workspace<T>(z.valid_R, z.valid_H, rows)});
+    const std::size_t scratch =
+        std::max({gemm_workspace<T>(valid_GH, d.I, rows), gemm_workspace<T>(valid_GH, z.valid_R, rows),
+                  gemm_workspace<T>(z.valid_R, z.valid_H, rows)});
     gemm_scratch = carver.take<std::byte>(static_cast<std::int64_t>(scratch));
-    packed_w_ih = carver.take<std::byte>(static_cast<std::int64_t>(gemm_workspace<T>(rows, d.I, GH)));
+    packed_w_ih = carver.take<std::byte>(static_cast<std::int64_t>(gemm_workspace<T>(rows, d.I, valid_GH)));
     if (d.segment > 0) {
       Carver none;
       Reserve<T>::take(none, z, d, segment_steps(d) * d.N);
@@ -81,33 +81,38 @@ struct Backward {
   void run_cell(std::int64_t s, Range units) const;
   void run_cell_second(std::int64_t s, Range units) const;
   void recur(std::int64_t s, Range units, Range outputs, const Arguments& a) const;
-  void add_biases(std::int64_t s, Range units) const;
+  void add_biases(const StepBackward<T>& p) const;
+  void keep_gates(std::int64_t s, const StepBackward<T>& p) const;
   void add_weights(const Arguments& a);
   void add_recurrent_weight(T* to, bool add, Parallel& parallel);
   void multiply(Gemm<T> g, Parallel& parallel) const {
     g.precision = desc.precision;
     gemm<T>(g, gemm_scratch, parallel);
   }
-  Gemm<T> x_product() const;
+  Gemm<T> x_product(const T* w_ih) const;
   void emit_x(const Arguments& a);
   void clear_padding(const Arguments& a);
   void emit_initial(const Arguments& a);
-  void emit_weights(const Arguments& a);
+  void emit_biases(const Arguments& a);
 
   /// Packed row of step s's first in the block, and in the reserve.
   std::int64_t row(std::int64_t s) const { return order.base[s] - order.base[block]; }
   std::int64_t kept_row(std::int64_t s) const { return order.base[s] - order.base[segment]; }
+  bool padded_gates() const { return z.H != z.valid_H; }
 
   const op::RecurrentDesc& desc;
   Sizes<T> z;
   Order order;
-  T *x, *w_ih, *d_x, *unit, *d_unit, *panels, *projection_panels;
+  T *x, *d_x, *unit, *d_unit, *panels, *projection_panels;
   T* d_state[op::kMaxStates] = {};  // of the states after the current step, in sorted order
   T* kept[op::kMaxStates] = {};     // the part that zoneout hands straight to the step before
   T *direct, *d_cell_h, *d_second, *d_entering;
-  T *d_wx, *d_rh, *d_projected;  // packed rows
+  // Packed rows of the block, gates not padded: the products take no time for padding. A step's own are padded, and lie
+  // apart where that is not the same.
+  T *d_wx, *d_rh, *d_projected;
+  T *step_d_wx, *step_d_rh;
   T *d_b_ih, *d_b_hh, *d_b_projection;
-  T *mask, *keep, *d_w_ih, *d_w_hh;
+  T *mask, *keep;
   std::byte *gemm_scratch, *packed_w_ih;
   std::byte *segment_reserve = nullptr, *forward_workspace = nullptr;
   const T* kept_states = nullptr;  // before each segment
@@ -122,10 +127,10 @@ void Backward<T>::prepare(const Arguments& a) {
   const std::int64_t H = z.valid_H, R = z.valid_R, first = z.cell.two_phase ? z.G - 1 : z.G;
   const T* r = input<T>(a, op::kInWhh);
   const auto& kernels = simd().recurrent<T>(desc.precision);
-  // Transposed: units are R's columns, k runs over gates and their padded units.
-  pack_all(kernels, {r, 1, 0, R, 1, first, H * R, H, z.H, R}, z.R, panels, *a.parallel);
+  // Transposed: units are R's columns, k runs over gates and their units.
+  pack_all(kernels, {r, 1, 0, R, 1, 1, 0, first * H, first * H, R}, z.R, panels, *a.parallel);
   if (z.cell.two_phase)
-    pack_all(kernels, {r + first * H * R, 1, 0, R, 1, 1, 0, H, z.H, R}, z.R, panels + first * z.H * z.R, *a.parallel);
+    pack_all(kernels, {r + first * H * R, 1, 0, R, 1, 1, 0, H, H, R}, z.R, panels + first * z.H * z.R, *a.parallel);
   if (desc.projection)
     pack_all(kernels, {input<T>(a, op::kInProj), 1, 0, H, 1, 1, 0, R, R, H}, z.H, projection_panels, *a.parallel);
   pad_units(input<T>(a, op::kInUnit), z.cell.unit_parameters, H, 1, unit);
@@ -143,10 +148,7 @@ void Backward<T>::prepare(const Arguments& a) {
   const auto* counter = input<std::int64_t>(a, op::kInStep);
   draw = counter ? static_cast<std::uint64_t>(*counter) : 0;
   if (z.dropout) draw_dropout(desc, draw, order, z.R, mask);
-  if (output<T>(a, op::kGradX)) {
-    pad_units(input<T>(a, op::kInWih), z.G, H, desc.I, w_ih);
-    gemm_pack<T>(x_product(), packed_w_ih, *a.parallel);
-  }
+  if (output<T>(a, op::kGradX)) gemm_pack<T>(x_product(input<T>(a, op::kInWih)), packed_w_ih, *a.parallel);
 }
 
 /// Adds the gradients that the caller has for this step's states.
@@ -203,8 +205,8 @@ StepBackward<T> Backward<T>::cell_step(std::int64_t s, Range units) const {
   for (std::int64_t i = 0; i < z.S; ++i) p.prev[i] = r.prev[i], p.d_next[i] = p.d_prev[i] = d_state[i];
   if (desc.projection) p.d_next[0] = d_cell_h;
   p.d_prev[0] = direct;
-  p.d_wx = d_wx + row(s) * z.G * z.H;
-  p.d_rh = d_rh + row(s) * z.G * z.H;
+  p.d_wx = padded_gates() ? step_d_wx : d_wx + row(s) * z.G * z.H;
+  p.d_rh = padded_gates() ? step_d_rh : d_rh + row(s) * z.G * z.H;
   p.d_unit = desc.peephole ? d_unit : nullptr;
   p.entering = r.entering;
   p.d_second = d_second;
@@ -227,25 +229,38 @@ void Backward<T>::run_cell_second(std::int64_t s, Range units) const {
   const auto& kernels = simd().recurrent<T>(desc.precision);
   const StepBackward<T> p = cell_step(s, units);
   const std::int64_t last = (z.G - 1) * z.H;
-  kernels.multiply({p.rows, z.H, z.R, units, p.d_wx + last, z.G * z.H, panels + last * z.R, nullptr, d_second, false});
+  kernels.multiply(
+      {p.rows, z.valid_H, z.R, units, p.d_wx + last, z.G * z.H, panels + last * z.R, nullptr, d_second, false});
   kernels.backward_second[static_cast<int>(desc.cell)](p);
 }
 
 template <class T>
-void Backward<T>::add_biases(std::int64_t s, Range units) const {
+void Backward<T>::add_biases(const StepBackward<T>& p) const {
   const auto& kernels = simd().recurrent<T>(desc.precision);
-  const std::int64_t GH = z.G * z.H, at = row(s) * GH, count = units.last - units.first;
+  const std::int64_t GH = z.G * z.H, count = p.units.last - p.units.first;
   for (std::int64_t g = 0; g < z.G; ++g) {
-    const std::int64_t column = g * z.H + units.first;
-    kernels.add_column_sums(d_wx + at + column, order.active[s], GH, count, d_b_ih + column);
-    if (d_b_hh != d_b_ih) kernels.add_column_sums(d_rh + at + column, order.active[s], GH, count, d_b_hh + column);
+    const std::int64_t column = g * z.H + p.units.first;
+    kernels.add_column_sums(p.d_wx + column, p.rows, GH, count, d_b_ih + column);
+    if (d_b_hh != d_b_ih) kernels.add_column_sums(p.d_rh + column, p.rows, GH, count, d_b_hh + column);
+  }
+}
+
+/// A step's gates to their place in the block.
+template <class T>
+void Backward<T>::keep_gates(std::int64_t s, const StepBackward<T>& p) const {
+  if (!padded_gates()) return;
+  const std::int64_t first = p.units.first, count = std::min(p.units.last, z.valid_H) - first;
+  for (std::int64_t j = 0; j < p.rows * z.G; ++j) {
+    const std::int64_t from = j * z.H + first, to = (row(s) * z.G + j) * z.valid_H + first;
+    std::copy_n(p.d_wx + from, count, d_wx + to);
+    if (d_rh != d_wx) std::copy_n(p.d_rh + from, count, d_rh + to);
   }
 }
 
 /// d h[t-1] = mask * (R^T d rh, and what came through the second product) + what the cell and zoneout hand over
 template <class T>
 void Backward<T>::recur(std::int64_t s, Range units, Range outputs, const Arguments& a) const {
-  const std::int64_t rows = order.active[s], GH = z.G * z.H, first = z.cell.two_phase ? GH - z.H : GH;
+  const std::int64_t rows = order.active[s], GH = z.G * z.valid_H, first = z.cell.two_phase ? GH - z.valid_H : GH;
   const bool plain = !z.dropout && !z.cell.reads_hidden;  // the product is all there is
   simd()
       .recurrent<T>(desc.precision)
@@ -287,7 +302,10 @@ void Backward<T>::step(std::int64_t s, std::int64_t phase, Range units, Range ou
     run_cell_second(s, units);
   else
     run_cell(s, units);
-  if (!z.cell.two_phase || phase == 1) add_biases(s, units);
+  if (z.cell.two_phase && phase == 0) return;
+  const StepBackward<T> p = cell_step(s, units);
+  add_biases(p);
+  keep_gates(s, p);
 }
 
 template <class T>
@@ -322,23 +340,23 @@ Gemm<T> rows_product(std::int64_t rows, std::int64_t m, std::int64_t n, const T*
 /// d R = d rh^T h; the last gate of a two-phase cell multiplied r*h instead.
 template <class T>
 void Backward<T>::add_recurrent_weight(T* to, bool add, Parallel& parallel) {
-  const std::int64_t GH = z.G * z.H, R = z.valid_R, first = z.cell.two_phase ? GH - z.H : GH;
+  const std::int64_t GH = z.G * z.valid_H, R = z.valid_R, first = z.cell.two_phase ? GH - z.valid_H : GH;
   const std::int64_t rows = row(block_end);
   const Reserve<T> r = reserve.from(kept_row(block), z);
   multiply(rows_product(rows, first, R, d_rh, GH, r.entering, z.R, to, R, add), parallel);
   if (z.cell.two_phase)
-    multiply(rows_product(rows, z.H, R, d_rh + first, GH, r.second, z.H, to + first * R, R, add), parallel);
+    multiply(rows_product(rows, z.valid_H, R, d_rh + first, GH, r.second, z.H, to + first * R, R, add), parallel);
 }
 
 template <class T>
 void Backward<T>::add_weights(const Arguments& a) {
-  const std::int64_t GH = z.G * z.H, I = desc.I, rows = row(block_end);
-  const bool add = block_end < order.steps, direct_out = z.H == z.valid_H;
+  const std::int64_t GH = z.G * z.valid_H, I = desc.I, rows = row(block_end);
+  const bool add = block_end < order.steps;
   if (T* out = output<T>(a, op::kGradWih)) {
     const T* packed = gather_x(order, input<T>(a, op::kInX), I, block, block_end, x);
-    multiply(rows_product(rows, GH, I, d_wx, GH, packed, I, direct_out ? out : d_w_ih, I, add), *a.parallel);
+    multiply(rows_product(rows, GH, I, d_wx, GH, packed, I, out, I, add), *a.parallel);
   }
-  if (T* out = output<T>(a, op::kGradWhh)) add_recurrent_weight(direct_out ? out : d_w_hh, add, *a.parallel);
+  if (T* out = output<T>(a, op::kGradWhh)) add_recurrent_weight(out, add, *a.parallel);
   if (T* out = output<T>(a, op::kGradProj)) {
     const T* m = reserve.from(kept_row(block), z).unprojected;
     multiply(rows_product(rows, z.valid_R, z.valid_H, d_projected, z.R, m, z.H, out, z.valid_H, add), *a.parallel);
@@ -346,11 +364,7 @@ void Backward<T>::add_weights(const Arguments& a) {
 }
 
 template <class T>
-void Backward<T>::emit_weights(const Arguments& a) {
-  const bool direct_out = z.H == z.valid_H;
-  T *w_ih_out = output<T>(a, op::kGradWih), *w_hh_out = output<T>(a, op::kGradWhh);
-  if (w_ih_out && !direct_out) unpad_units(d_w_ih, z.G, z.valid_H, desc.I, w_ih_out);
-  if (w_hh_out && !direct_out) unpad_units(d_w_hh, z.G, z.valid_H, z.valid_R, w_hh_out);
+void Backward<T>::emit_biases(const Arguments& a) {
   if (T* out = output<T>(a, op::kGradBih)) unpad_units(d_b_ih, z.G, z.valid_H, 1, out);
   if (T* out = output<T>(a, op::kGradBhh)) unpad_units(d_b_hh, z.G, z.valid_H, 1, out);
   if (T* out = output<T>(a, op::kGradUnit)) unpad_units(d_unit, z.cell.unit_parameters, z.valid_H, 1, out);
@@ -359,12 +373,12 @@ void Backward<T>::emit_weights(const Arguments& a) {
 
 /// d x = d wx W
 template <class T>
-Gemm<T> Backward<T>::x_product() const {
+Gemm<T> Backward<T>::x_product(const T* w_ih) const {
   Gemm<T> g;
   g.precision = desc.precision;
   g.m = row(block_end);
   g.n = desc.I;
-  g.k = z.G * z.H;
+  g.k = z.G * z.valid_H;
   g.a = d_wx;
   g.a_row = g.k;
   g.b = w_ih;
@@ -379,7 +393,7 @@ void Backward<T>::emit_x(const Arguments& a) {
   T* out = output<T>(a, op::kGradX);
   if (!out) return;
   const std::int64_t I = desc.I;
-  Gemm<T> g = x_product();
+  Gemm<T> g = x_product(nullptr);
   if (order.dense) g.c = out + order.base[block] * I;
   gemm_packed<T>(g, packed_w_ih, *a.parallel);
   for (std::int64_t s = block; !order.dense && s < block_end; ++s)
@@ -436,7 +450,7 @@ void Backward<T>::run(const Arguments& a) {
     last = s;
   }
   emit_initial(a);
-  emit_weights(a);
+  emit_biases(a);
   clear_padding(a);
 }
 
