@@ -25,6 +25,16 @@ struct Limits {
   std::string only;        // tests: take the row of this name wherever an operation has one
 };
 
+/// What a launch first makes of some of its inputs alone, such as weights in the layout of its kernels. Where these
+/// inputs stay what they are from run to run, it is made once and kept. A row of CUDA must have none: a captured
+/// program repeats whatever its first run did.
+struct Preparation {
+  std::uint32_t inputs = 0;                                           // bit i: input i is read
+  std::size_t (*bytes)(const op::AnyDesc&, const Limits&) = nullptr;  // null: nothing to prepare
+  void (*run)(const op::AnyDesc&, const Arguments&) = nullptr;      // fills Arguments::prepared, may use the workspace
+  bool (*alike)(const op::AnyDesc&, const op::AnyDesc&) = nullptr;  // of the same inputs they make the same bytes
+};
+
 /// One way to compute one operation. Each function is a pure one of the description and the limits; accepts() may also
 /// ask the device that the limits name whether a launch fits.
 struct Implementation {
@@ -38,6 +48,7 @@ struct Implementation {
   bool (*pairs)(const op::AnyDesc&, const op::AnyDesc&) = nullptr;
   void (*launch_pair)(const op::AnyDesc&, const Arguments&, const op::AnyDesc&, const Arguments&) = nullptr;
   std::uint32_t unread = 0;  // bit i: input i is never looked at, and need not be kept for this operation
+  Preparation preparation = {};
 };
 
 struct OpTable {
@@ -64,6 +75,8 @@ struct Launch {
   std::vector<const void*> inputs;
   std::vector<void*> outputs;
   void* workspace = nullptr;
+  void* prepared = nullptr;
+  bool prepare = false;  // run the preparation first
   int stream = 0;
   std::vector<int> waits;  // indices of launches on other streams that must have ended
 };

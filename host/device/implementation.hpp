@@ -30,6 +30,7 @@ struct Arguments {
   void* workspace = nullptr;            // workspace_bytes(), 64-byte aligned, uninitialised
   Parallel* parallel = nullptr;         // CPU
   void* queue = nullptr;                // CUDA: a cuda::Queue, the stream that the work goes to
+  void* prepared = nullptr;             // Preparation::bytes(), 64-byte aligned: written by its run, read by launch
 };
 
 }  // namespace seqgpu::device

@@ -14,17 +14,30 @@ using graph::Storage;
 
 std::size_t at(int i) { return static_cast<std::size_t>(i); }
 
+/// Whether all that a step prepares from are parameters.
+bool from_parameters(const graph::Data& data, const Step& step) {
+  for (std::size_t i = 0; i < step.inputs.size() && i < 32; ++i) {
+    if ((step.implementation->preparation.inputs >> i & 1) == 0 || step.inputs[i] < 0) continue;
+    if (data.values[at(step.inputs[i])].storage != Storage::parameters) return false;
+  }
+  return true;
+}
+
 /// Chooses implementations and leaves out inputs that they do not look at and outputs that nobody reads.
-void choose_all(Program& p, const device::OpTable& table, const std::vector<Placed>& order) {
+void choose_all(Program& p, const device::OpTable& table, const std::vector<Placed>& order, bool keep_prepared) {
   std::vector<bool> read(p.graph.values.size(), false);
   for (const auto& [name, value] : p.graph.outputs) read[at(value)] = true;
   for (const Placed& placed : order) {
     const graph::Node& node = p.graph.nodes[at(placed.node)];
-    Step step{placed.node, placed.stream, placed.waits, nullptr, {}, node.inputs, node.outputs, 0, 0};
+    Step step{placed.node, placed.stream, placed.waits, nullptr, {}, node.inputs, node.outputs, 0, 0, 0, 0, false};
     device::Choice choice = device::choose(table, node.desc);
     step.implementation = choice.implementation;
     step.rejected = std::move(choice.rejected);
     step.workspace_bytes = static_cast<std::int64_t>(step.implementation->workspace_bytes(node.desc, table.limits));
+    if (const device::Preparation& preparation = step.implementation->preparation; preparation.bytes) {
+      step.prepared_bytes = static_cast<std::int64_t>(preparation.bytes(node.desc, table.limits));
+      step.prepared_lasts = keep_prepared && from_parameters(p.graph, step);
+    }
     for (std::size_t i = 0; i < step.inputs.size(); ++i) {
       if (i < 32 && (step.implementation->unread >> i & 1) != 0) step.inputs[i] = -1;
       if (step.inputs[i] >= 0) read[at(step.inputs[i])] = true;
@@ -57,7 +70,7 @@ void place_memory(Program& p, const std::vector<Placed>& order) {
     return &blocks[at(block_of[at(value)])];
   };
   for (const auto& [name, value] : p.graph.inputs) block_for(value, -1);
-  std::vector<int> workspace(p.steps.size(), -1);
+  std::vector<int> workspace(p.steps.size(), -1), prepared(p.steps.size(), -1);
   for (std::size_t i = 0; i < p.steps.size(); ++i) {
     const Step& step = p.steps[i];
     const int position = static_cast<int>(i);
@@ -71,10 +84,12 @@ void place_memory(Program& p, const std::vector<Placed>& order) {
       const int from = block_of[at(step.inputs[0])], to = block_of[at(step.outputs[0])];
       if (from >= 0 && to >= 0) blocks[at(to)].replaces = from;
     }
-    if (step.workspace_bytes > 0) {
-      workspace[i] = static_cast<int>(blocks.size());
-      blocks.push_back({step.workspace_bytes, position, {position}, false, -1});
-    }
+    const auto scratch = [&](std::int64_t bytes) {
+      blocks.push_back({bytes, position, {position}, false, -1});
+      return static_cast<int>(blocks.size()) - 1;
+    };
+    if (step.workspace_bytes > 0) workspace[i] = scratch(step.workspace_bytes);
+    if (step.prepared_bytes > 0 && !step.prepared_lasts) prepared[i] = scratch(step.prepared_bytes);
   }
   for (const auto& [name, value] : p.graph.outputs) {
     if (Block* block = block_for(value, -1)) block->pinned = true;
@@ -86,6 +101,7 @@ void place_memory(Program& p, const std::vector<Placed>& order) {
   }
   for (std::size_t i = 0; i < p.steps.size(); ++i) {
     if (workspace[i] >= 0) p.steps[i].workspace_offset = layout.offsets[at(workspace[i])];
+    if (prepared[i] >= 0) p.steps[i].prepared_offset = layout.offsets[at(prepared[i])];
   }
 }
 
@@ -127,13 +143,13 @@ std::string value_text(const Program& p, int value) {
 
 }  // namespace
 
-Program plan(graph::Data data, const device::OpTable& table, int streams) {
+Program plan(graph::Data data, const device::OpTable& table, int streams, bool keep_prepared) {
   Program p;
   p.graph = std::move(data);
   p.offsets.assign(p.graph.values.size(), -1);
   for (const graph::ValueInfo& value : p.graph.values) p.bytes.push_back(value.bytes());
   const std::vector<Placed> order = order_nodes(p.graph, streams);
-  choose_all(p, table, order);
+  choose_all(p, table, order, keep_prepared);
   place_memory(p, order);
   check_in_place(p);
   return p;
@@ -164,6 +180,10 @@ device::Work bind(const Program& p, const Bases& bases) {
     for (const int in : step.inputs) launch.inputs.push_back(address(p, bases, in));
     for (const int out : step.outputs) launch.outputs.push_back(address(p, bases, out));
     launch.workspace = bases.arena + step.workspace_offset;
+    if (step.prepared_bytes > 0 && !step.prepared_lasts) {
+      launch.prepared = bases.arena + step.prepared_offset;
+      launch.prepare = true;
+    }
     launch.stream = step.stream;
     launch.waits = step.waits;
     work.launches.push_back(std::move(launch));
@@ -192,6 +212,10 @@ std::string Program::to_string() const {
     if (step.workspace_bytes > 0) {
       text += "  workspace " + std::to_string(step.workspace_bytes) + "@" + std::to_string(step.workspace_offset);
     }
+    if (step.prepared_bytes > 0) {
+      text += "  prepared " + std::to_string(step.prepared_bytes);
+      text += step.prepared_lasts ? " kept" : "@" + std::to_string(step.prepared_offset);
+    }
     for (std::size_t w = 0; w < step.waits.size(); ++w) text += (w ? ", " : "  after ") + std::to_string(step.waits[w]);
     text += "\n";
   }
@@ -207,6 +231,7 @@ std::string Program::explain() const {
     if (const auto* forward = std::get_if<op::RecurrentForwardDesc>(&graph.nodes[at(step.node)].desc)) {
       if (forward->segment > 0) text += ", again in backward by " + std::to_string(forward->segment) + " steps";
     }
+    if (step.prepared_lasts) text += ", weights packed once (" + std::to_string(step.prepared_bytes) + " bytes)";
     text += "\n";
   }
   return text;

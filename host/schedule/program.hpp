@@ -19,6 +19,10 @@ struct Step {
   std::string rejected;
   std::vector<int> inputs, outputs;  // value ids; -1 where absent or wanted by nobody
   std::int64_t workspace_offset = 0, workspace_bytes = 0;
+  // What the implementation prepares: in the arena, at every run; or to last: then whoever runs the program keeps these
+  // bytes, and says when they are to be made again.
+  std::int64_t prepared_offset = 0, prepared_bytes = 0;
+  bool prepared_lasts = false;
 };
 
 struct Program {
@@ -35,8 +39,9 @@ struct Program {
   std::string explain() const;
 };
 
-/// @param streams  at most this many
-Program plan(graph::Data graph, const device::OpTable& table, int streams);
+/// @param streams        at most this many
+/// @param keep_prepared  what steps prepare of parameters alone shall last, as runs do not change these
+Program plan(graph::Data graph, const device::OpTable& table, int streams, bool keep_prepared = false);
 
 /// The same in an arena of `most_bytes`: where it would need more, recurrent layers keep their states only now and
 /// then, and backward runs forward again from each.
@@ -48,7 +53,7 @@ struct Bases {
   std::byte *arena = nullptr, *parameters = nullptr, *gradients = nullptr, *moment1 = nullptr, *moment2 = nullptr,
             *average = nullptr, *control = nullptr;
 };
-/// Turns offsets into pointers. The Program must outlive the Work.
+/// Turns offsets into pointers, but for what lasts (Step::prepared_lasts). The Program must outlive the Work.
 device::Work bind(const Program& program, const Bases& bases);
 /// Where a value lives.
 std::byte* address(const Program& program, const Bases& bases, int value);

@@ -72,7 +72,7 @@ void ParameterStore::freeze() {
 }  // namespace train
 
 Parameters::Parameters(const Device& device, std::uint64_t seed, DType dtype)
-    : store_(new train::ParameterStore{device, seed, dtype, {}, 0, {}, {}, false}) {
+    : store_(new train::ParameterStore{device, seed, dtype, {}, 0, {}, {}, false, 1}) {
   if (dtype != DType::f32 && dtype != DType::f64) {
     throw Error(ErrorCode::invalid_argument, "Parameters", "dtype",
                 std::string("must be f32 or f64, got ") + to_string(dtype));
@@ -158,6 +158,7 @@ void Parameters::set(const std::string& name, const HostTensor& value) {
     throw Error(ErrorCode::invalid_argument, "Parameters::set", name,
                 "must hold " + std::to_string(bytes) + " bytes, got " + std::to_string(value.bytes.size()));
   }
+  ++store_->version;
   if (store_->frozen) {
     store_->device.backend().upload(store_->buffer.data() + offset, value.bytes.data(), bytes);
   } else if (bytes > 0) {

@@ -18,7 +18,42 @@ bool fits(const Plan& plan, const Batch& batch) {
   return true;
 }
 
+/// Whether two steps, maybe of two programs, prepare the same.
+bool prepare_alike(const schedule::Program& p, const schedule::Step& a, const schedule::Program& q,
+                   const schedule::Step& b) {
+  const auto node_of = [](const schedule::Program& program, const schedule::Step& step) -> const graph::Node& {
+    return program.graph.nodes[static_cast<std::size_t>(step.node)];
+  };
+  if (a.implementation != b.implementation || a.prepared_bytes != b.prepared_bytes ||
+      !a.implementation->preparation.alike(node_of(p, a).desc, node_of(q, b).desc)) {
+    return false;
+  }
+  const auto place = [](const schedule::Program& program, int value) {
+    return value < 0 ? -1 : program.graph.values[static_cast<std::size_t>(value)].offset;
+  };
+  for (std::size_t i = 0; i < a.inputs.size(); ++i) {
+    const bool is_read = i < 32 && (a.implementation->preparation.inputs >> i & 1) != 0;
+    if (is_read && place(p, a.inputs[i]) != place(q, b.inputs[i])) return false;
+  }
+  return true;
+}
+
 }  // namespace
+
+std::shared_ptr<Prepared> Plans::prepared_for(const Plan& plan, const schedule::Step& step) const {
+  const auto is_taken = [&](const std::shared_ptr<Prepared>& prepared) {
+    return std::any_of(plan.kept.begin(), plan.kept.end(), [&](const auto& kept) { return kept.prepared == prepared; });
+  };
+  for (const auto& other : plans_) {
+    for (const Plan::Kept& kept : other->kept) {
+      if (prepare_alike(plan.program, step, other->program, other->program.steps[kept.step]) &&
+          !is_taken(kept.prepared)) {
+        return kept.prepared;
+      }
+    }
+  }
+  return std::make_shared<Prepared>(Prepared{device::Buffer(device_.share(), step.prepared_bytes), 0});
+}
 
 std::unique_ptr<Plan> Plans::make(const char* operation, const Batch& batch) {
   Graph graph(training_);
@@ -38,15 +73,20 @@ std::unique_ptr<Plan> Plans::make(const char* operation, const Batch& batch) {
   const device::Backend& backend = device_.backend();
   plan->program = most_bytes_
                       ? schedule::plan_within(std::move(graph.data()), backend.table(), backend.streams(), *most_bytes_)
-                      : schedule::plan(std::move(graph.data()), backend.table(), backend.streams());
+                      : schedule::plan(std::move(graph.data()), backend.table(), backend.streams(), !training_);
   for (Plan::Input& input : plan->inputs) {
     input.offset = plan->program.offsets[static_cast<std::size_t>(plan->program.graph.inputs.at(input.name))];
+  }
+  for (std::size_t i = 0; i < plan->program.steps.size(); ++i) {
+    const schedule::Step& step = plan->program.steps[i];
+    if (step.prepared_lasts) plan->kept.push_back({i, prepared_for(*plan, step)});
   }
   return plan;
 }
 
 void Plans::bind(Plan& plan, const schedule::Bases& bases) const {
   plan.work = schedule::bind(plan.program, bases);
+  for (const Plan::Kept& kept : plan.kept) plan.work.launches[kept.step].prepared = kept.prepared->buffer.data();
   if (fetches_) plan.work.fetches = fetches_(plan.program, bases);
 }
 
@@ -87,6 +127,15 @@ void Plans::feed(const Plan& plan, const Batch& batch, const schedule::Bases& ba
     device_.backend().upload(bases.arena + input.offset, tensor.bytes.data(),
                              static_cast<std::int64_t>(tensor.bytes.size()));
   }
+}
+
+void Plans::run(Plan& plan, std::uint64_t version) {
+  for (const Plan::Kept& kept : plan.kept) {
+    plan.work.launches[kept.step].prepare = kept.prepared->version != version;
+    if (kept.prepared->version != version) kept.prepared->version = 0;  // until the run has succeeded
+  }
+  device_.backend().run(plan.work);
+  for (const Plan::Kept& kept : plan.kept) kept.prepared->version = version;
 }
 
 HostTensor Plans::output(const Plan& plan, const schedule::Bases& bases, int value) const {

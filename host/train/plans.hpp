@@ -13,6 +13,12 @@
 
 namespace seqgpu::train {
 
+/// What a step prepared of parameters, for the steps of all plans that prepare the same.
+struct Prepared {
+  device::Buffer buffer;
+  std::uint64_t version = 0;  // of the parameters it was made of; 0: of none
+};
+
 /// One shape of batch, planned.
 struct Plan {
   struct Input {
@@ -25,6 +31,11 @@ struct Plan {
   std::vector<std::string> offered;  // names in the batch it was made for: a graph may ask which are there
   schedule::Program program;
   device::Work work;
+  struct Kept {
+    std::size_t step;
+    std::shared_ptr<Prepared> prepared;  // no two steps of a plan have the same: they may run at once
+  };
+  std::vector<Kept> kept;
 };
 
 /// Programs by batch shape, over one arena that is as large as the largest needs.
@@ -44,12 +55,15 @@ class Plans {
   Plan& find(const char* operation, const Batch& batch, schedule::Bases& bases);
   /// Copies the batch to the plan's inputs.
   void feed(const Plan& plan, const Batch& batch, const schedule::Bases& bases);
+  /// Runs it. Steps prepare again what was made of another version of the parameters.
+  void run(Plan& plan, std::uint64_t version);
   /// A graph output after a run.
   HostTensor output(const Plan& plan, const schedule::Bases& bases, int value) const;
   std::int64_t arena_bytes() const { return arena_.bytes(); }
 
  private:
   std::unique_ptr<Plan> make(const char* operation, const Batch& batch);
+  std::shared_ptr<Prepared> prepared_for(const Plan& plan, const schedule::Step& step) const;
   void bind(Plan& plan, const schedule::Bases& bases) const;
 
   Device device_;

@@ -27,7 +27,7 @@ TensorMap Session::run(const Batch& batch) {
   Impl& s = *impl_;
   train::Plan& plan = s.plans.find("Session::run", batch, s.bases);
   s.plans.feed(plan, batch, s.bases);
-  s.device.backend().run(plan.work);
+  s.plans.run(plan, s.parameters.store().version);
   TensorMap outputs;
   for (const auto& [name, value] : plan.program.graph.outputs) outputs[name] = s.plans.output(plan, s.bases, value);
   return outputs;

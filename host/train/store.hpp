@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,7 @@ struct ParameterStore {
   std::vector<std::byte> staging;  // until frozen
   device::Buffer buffer;           // once frozen
   bool frozen = false;
+  std::uint64_t version = 1;  // of the values: whoever writes them adds one
 
   std::int64_t flat_bytes() const { return flat_count * static_cast<std::int64_t>(size_of(dtype)); }
   std::int64_t byte_offset(const Entry& entry) const {

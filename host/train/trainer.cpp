@@ -151,6 +151,7 @@ struct Trainer::Impl {
     plans->feed(plan, batch, bases);
     plan.work.record = record;
     const std::int64_t skipped_before = report.skipped_total;
+    ++store().version;
     device.backend().run(plan.work);
     last = &plan;
     const op::Control& c = control_after;

@@ -73,7 +73,8 @@ class SEQGPU_API Trainer {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Runs a graph without gradients, once per batch shape planned.
+/// Runs a graph without gradients, once per batch shape planned. On the CPU it keeps a packed copy of the weights, made
+/// at the first run and again at the first after a parameter has changed.
 class SEQGPU_API Session {
  public:
   /// @param build  declares inputs and calls Graph::output for what run() shall return

@@ -259,6 +259,8 @@ class LayerRun {
     device::Launch one;
     one.implementation = row, one.desc = &desc, one.inputs = inputs, one.outputs = outputs;
     one.workspace = poisoned_bytes(row->workspace_bytes ? row->workspace_bytes(desc, backend_->table().limits) : 0);
+    one.prepare = row->preparation.bytes != nullptr;
+    if (one.prepare) one.prepared = poisoned_bytes(row->preparation.bytes(desc, backend_->table().limits));
     work.launches.push_back(one);
     for (int run = 0; run < runs; ++run) {
       if (run > 0) poison_again(one);

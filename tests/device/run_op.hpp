@@ -62,6 +62,11 @@ struct OpRun {
     }
     const auto workspace = choice.implementation->workspace_bytes(desc, backend.table().limits);
     launch.workspace = place(poison(static_cast<std::int64_t>(workspace)), 0);
+    if (const device::Preparation& preparation = choice.implementation->preparation; preparation.bytes) {
+      const auto prepared = preparation.bytes(desc, backend.table().limits);
+      launch.prepared = place(poison(static_cast<std::int64_t>(prepared)), 0);
+      launch.prepare = true;
+    }
     work.launches.push_back(launch);
     backend.run(work);
 

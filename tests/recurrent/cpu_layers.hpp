@@ -178,7 +178,10 @@ struct Session {
     if (S > 1) outputs[op::kOutFinal0 + 1] = final_c.data();
     if (S > 1) outputs[op::kOutStates0] = states.data();
     if (desc.training) outputs[op::kOutReserve] = aligned(reserve);
-    recurrent_forward(desc, {inputs, outputs, aligned(scratch), &parallel});
+    std::vector<std::byte> prepared(device::cpu::recurrent_prepared_bytes(desc) + 64, std::byte{0xFF});
+    const device::Arguments arguments{inputs, outputs, aligned(scratch), &parallel, nullptr, aligned(prepared)};
+    device::cpu::recurrent_prepare(desc, arguments);
+    device::cpu::recurrent_forward(desc, arguments);
     Result r;
     r.y = widen(y), r.states = widen(states), r.final[0] = widen(final_h), r.final[1] = widen(final_c);
     return r;

@@ -118,6 +118,15 @@ int check(const Program& p, const std::string& what) {
                        {now},
                        false});
     }
+    EXPECT_FALSE(s.prepared_lasts) << what << ": nobody said that parameters stay";
+    if (s.prepared_bytes > 0) {
+      spans.push_back({"what step " + std::to_string(i) + " prepares",
+                       s.prepared_offset,
+                       s.prepared_offset + s.prepared_bytes,
+                       now,
+                       {now},
+                       false});
+    }
     if (p.graph.nodes[s.node].last) {
       EXPECT_EQ(reach[i].size(), p.steps.size() - 1) << what << ": the update must come after all else";
     }

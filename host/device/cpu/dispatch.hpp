@@ -155,7 +155,7 @@ struct SimdKernels {
 const SimdKernels& simd();
 /// "baseline", "avx2", "avx512" or "avx512bf16"
 const char* simd_name();
-/// For tests: nothing wider than this from now on; the widest again with "".
+/// For tests: nothing wider than this from now on; the widest again with "". What was packed before is unreadable.
 /// @return false, and no change, if the processor or the build lacks it
 bool set_simd_limit(const char* name);
 

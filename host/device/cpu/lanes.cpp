@@ -85,8 +85,13 @@ void Lanes::walk(int lane) {
     if (!failed_.load()) {
       const double begin = work.record ? now() : 0;
       try {
-        const Arguments arguments{launch.inputs.data(), const_cast<void* const*>(launch.outputs.data()),
-                                  launch.workspace, &offers_[static_cast<std::size_t>(lane)]};
+        const Arguments arguments{launch.inputs.data(),
+                                  const_cast<void* const*>(launch.outputs.data()),
+                                  launch.workspace,
+                                  &offers_[static_cast<std::size_t>(lane)],
+                                  nullptr,
+                                  launch.prepared};
+        if (launch.prepare) launch.implementation->preparation.run(*launch.desc, arguments);
         launch.implementation->launch(*launch.desc, arguments);
       } catch (...) {
         fail(static_cast<int>(i), std::current_exception());

@@ -13,23 +13,17 @@
 namespace seqgpu::device::cpu {
 
 template <class T>
-Forward<T>::Forward(const op::RecurrentDesc& d, void* workspace, void* reserve_block, bool again)
+Forward<T>::Forward(const op::RecurrentDesc& d, void* workspace, const void* prepared, void* reserve_block, bool again)
     : desc_(d), z_(d), keep_all_(again || (d.training && d.segment == 0)) {
   Carver carver{static_cast<std::byte*>(workspace)};
   const std::int64_t GH = z_.G * z_.H, block_rows = block_steps(d) * d.N;
   order_ = Order::take(carver, d);
   wx_ = carver.take<T>(block_rows * GH);
   x_ = carver.take<T>(block_rows * d.I);
-  w_ih_ = carver.take<T>(GH * d.I);
-  b_ih_ = carver.take<T>(GH);
-  b_hh_ = carver.take<T>(GH);
-  unit_ = carver.take<T>(z_.cell.unit_parameters * z_.H);
-  b_projection_ = carver.take<T>(z_.R);
-  panels_ = carver.take<T>(GH * z_.valid_R);
-  projection_panels_ = carver.take<T>(d.projection ? z_.R * z_.valid_H : 0);
   mask_ = carver.take<T>(z_.dropout ? d.N * z_.R : 0);
   keep_ = carver.take<T>(std::max(z_.R, z_.H));
-  packed_w_ih_ = carver.take<std::byte>(static_cast<std::int64_t>(gemm_workspace<T>(block_rows, GH, d.I)));
+  Carver weights{static_cast<std::byte*>(const_cast<void*>(prepared))};
+  weights_ = Weights<T>::take(weights, z_, d);
   Carver kept{static_cast<std::byte*>(reserve_block)};
   if (keep_all_) {
     reserve_ = Reserve<T>::take(kept, z_, d, again ? segment_steps(d) * d.N : z_.rows);
@@ -37,7 +31,7 @@ Forward<T>::Forward(const op::RecurrentDesc& d, void* workspace, void* reserve_b
     reserve_ = Reserve<T>::take(carver, z_, d, d.N);  // states of two steps in turn
     if (d.training) kept_ = kept.take<T>(0);
   }
-  bytes_ = carver.used;
+  bytes_ = std::max(carver.used, Weights<T>::scratch_bytes(d));
 }
 
 namespace {
@@ -47,47 +41,9 @@ const T* input(const Arguments& a, int slot) {
 }
 }  // namespace
 
-/// wx = x W^T + b
 template <class T>
-Gemm<T> Forward<T>::inputs_product(const T* x, std::int64_t rows) const {
-  Gemm<T> g;
-  g.precision = desc_.precision;
-  g.m = rows;
-  g.n = z_.G * z_.H;
-  g.k = desc_.I;
-  g.a = x;
-  g.a_row = desc_.I;
-  g.b = w_ih_;
-  g.b_row = 1;
-  g.b_col = desc_.I;
-  g.c = wx_;
-  g.c_row = g.n;
-  g.bias = b_ih_;
-  return g;
-}
-
-template <class T>
-void Forward<T>::prepare(const Arguments& a) {
+void Forward<T>::begin(const Arguments& a) {
   order_.build(input<std::int32_t>(a, op::kInLengths));
-  const auto& kernels = simd().recurrent<T>(desc_.precision);
-  const std::int64_t H = z_.valid_H, R = z_.valid_R;
-  const T* w = input<T>(a, op::kInWih);
-  const T* r = input<T>(a, op::kInWhh);
-  pad_units(w, z_.G, H, desc_.I, w_ih_);
-  pad_units(input<T>(a, op::kInBih), z_.G, H, 1, b_ih_);
-  pad_units(input<T>(a, op::kInBhh), z_.G, H, 1, b_hh_);
-  pad_units(input<T>(a, op::kInUnit), z_.cell.unit_parameters, H, 1, unit_);
-  const std::int64_t first = z_.cell.two_phase ? z_.G - 1 : z_.G;
-  pack_all(kernels, {r, first, H * R, H, R, 1, 0, R, R, 1}, z_.H, panels_, *a.parallel);
-  if (z_.cell.two_phase) {
-    const PanelSource<T> last{r + first * H * R, 1, 0, H, R, 1, 0, R, R, 1};
-    pack_all(kernels, last, z_.H, panels_ + first * z_.H * R, *a.parallel);
-  }
-  if (desc_.projection) {
-    pad_units(input<T>(a, op::kInProjB), 1, R, 1, b_projection_);
-    pack_all(kernels, {input<T>(a, op::kInProj), 1, 0, R, H, 1, 0, H, H, 1}, z_.R, projection_panels_, *a.parallel);
-  }
-  gemm_pack<T>(inputs_product(nullptr, 0), packed_w_ih_, *a.parallel);
   const auto* counter = input<std::int64_t>(a, op::kInStep);
   draw_ = counter ? static_cast<std::uint64_t>(*counter) : 0;
   if (z_.dropout) draw_dropout(desc_, draw_, order_, z_.R, mask_);
@@ -138,10 +94,10 @@ void Forward<T>::multiply_cell(std::int64_t s, bool second, Range units) const {
   p.wx = wx_ + (order_.base[s] - order_.base[block_]) * z_.G * z_.H;
   p.entering = entering(s);
   p.R = z_.R;
-  p.panels = panels_;
-  p.panels_last = panels_ + (z_.G - 1) * z_.H * z_.valid_R;
-  p.bias = b_hh_;
-  p.unit = unit_;
+  p.panels = weights_.panels;
+  p.panels_last = weights_.panels + (z_.G - 1) * z_.H * z_.valid_R;
+  p.bias = weights_.b_hh;
+  p.unit = weights_.unit;
   for (std::int64_t i = 0; i < z_.S; ++i) p.prev[i] = before(s, i), p.next[i] = before(s + 1, i);
   const Reserve<T> r = reserve_.from(row(s), z_);
   if (desc_.projection) p.next[0] = r.unprojected;
@@ -156,8 +112,8 @@ void Forward<T>::project(std::int64_t s, Range outputs) const {
   const auto& kernels = simd().recurrent<T>(desc_.precision);
   const Reserve<T> r = reserve_.from(row(s), z_);
   const std::int64_t rows = order_.active[s], count = outputs.last - outputs.first;
-  kernels.multiply(
-      {rows, z_.valid_H, z_.R, outputs, r.unprojected, z_.H, projection_panels_, b_projection_, r.projected, false});
+  kernels.multiply({rows, z_.valid_H, z_.R, outputs, r.unprojected, z_.H, weights_.projection_panels,
+                    weights_.b_projection, r.projected, false});
   for (std::int64_t j = 0; j < rows; ++j) {
     T* h = r.projected + j * z_.R;
     kernels.activate(desc_.projection_activation, h + outputs.first, count);
@@ -230,7 +186,8 @@ void Forward<T>::scan(std::int64_t first, std::int64_t last, const Arguments& a)
   const auto& kernels = simd().recurrent<T>(desc_.precision);
   block_ = first;
   const T* x = gather_x(order_, input<T>(a, op::kInX), desc_.I, first, last, x_);
-  gemm_packed<T>(inputs_product(x, order_.base[last] - order_.base[first]), packed_w_ih_, *a.parallel);
+  const std::int64_t rows = order_.base[last] - order_.base[first];
+  gemm_packed<T>(inputs_product<T>(z_, desc_, x, rows, nullptr, weights_.b_ih, wx_), weights_.w_ih, *a.parallel);
 
   const std::int64_t phases = 1 + z_.cell.two_phase + desc_.projection;
   const std::int64_t gates = z_.cell.two_phase || desc_.projection ? 1 : z_.G;
@@ -244,7 +201,7 @@ void Forward<T>::scan(std::int64_t first, std::int64_t last, const Arguments& a)
 
 template <class T>
 void Forward<T>::run(const Arguments& a) {
-  prepare(a);
+  begin(a);
   load_initial(a);
   const std::int64_t block = block_steps(desc_), segment = segment_steps(desc_);
   for (std::int64_t s = 0; s < order_.steps; s += block) {
@@ -298,8 +255,8 @@ std::size_t recurrent_reserve_bytes(const op::RecurrentDesc& desc) {
 }
 
 std::size_t recurrent_forward_workspace(const op::RecurrentDesc& desc) {
-  return desc.dtype == DType::f64 ? Forward<double>(desc, nullptr, nullptr).workspace_bytes()
-                                  : Forward<float>(desc, nullptr, nullptr).workspace_bytes();
+  return desc.dtype == DType::f64 ? Forward<double>(desc, nullptr, nullptr, nullptr).workspace_bytes()
+                                  : Forward<float>(desc, nullptr, nullptr, nullptr).workspace_bytes();
 }
 
 void recurrent_forward(const op::RecurrentDesc& desc, const Arguments& a) {
@@ -308,9 +265,9 @@ void recurrent_forward(const op::RecurrentDesc& desc, const Arguments& a) {
         ErrorCode::invalid_argument, "recurrent", "projection",
         std::string("does not fit cell ") + to_string(desc.cell) + ", which reads h unit by unit; use lstm or elman");
   if (desc.dtype == DType::f64)
-    Forward<double>(desc, a.workspace, a.outputs[op::kOutReserve]).run(a);
+    Forward<double>(desc, a.workspace, a.prepared, a.outputs[op::kOutReserve]).run(a);
   else
-    Forward<float>(desc, a.workspace, a.outputs[op::kOutReserve]).run(a);
+    Forward<float>(desc, a.workspace, a.prepared, a.outputs[op::kOutReserve]).run(a);
 }
 
 }  // namespace seqgpu::device::cpu

@@ -59,8 +59,9 @@ struct Backward {
       Carver none;
       Reserve<T>::take(none, z, d, segment_steps(d) * d.N);
       segment_reserve = carver.take<std::byte>(static_cast<std::int64_t>(none.used));
-      forward_workspace =
-          carver.take<std::byte>(static_cast<std::int64_t>(Forward<T>(d, nullptr, nullptr, true).workspace_bytes()));
+      forward_workspace = carver.take<std::byte>(
+          static_cast<std::int64_t>(Forward<T>(d, nullptr, nullptr, nullptr, true).workspace_bytes()));
+      forward_weights = carver.take<std::byte>(static_cast<std::int64_t>(recurrent_prepared_bytes(d)));
       kept_states = static_cast<const T*>(reserve_block);
     } else {
       Carver from{static_cast<std::byte*>(const_cast<void*>(reserve_block))};
@@ -114,7 +115,7 @@ struct Backward {
   T *d_b_ih, *d_b_hh, *d_b_projection;
   T *mask, *keep;
   std::byte *gemm_scratch, *packed_w_ih;
-  std::byte *segment_reserve = nullptr, *forward_workspace = nullptr;
+  std::byte *segment_reserve = nullptr, *forward_workspace = nullptr, *forward_weights = nullptr;
   const T* kept_states = nullptr;  // before each segment
   Reserve<T> reserve;
   std::int64_t block = 0, block_end = 0, segment = 0;  // steps of those at hand
@@ -433,9 +434,12 @@ void Backward<T>::run(const Arguments& a) {
   const void* inputs[op::kForwardInputs];
   void* const no_outputs[op::kForwardOutputs] = {};
   std::copy_n(a.inputs, op::kForwardInputs, inputs);
-  const Arguments again{inputs, no_outputs, forward_workspace, a.parallel, a.queue};
+  const Arguments again{inputs, no_outputs, forward_workspace, a.parallel, a.queue, forward_weights};
   std::optional<Forward<T>> forward;
-  if (desc.segment > 0) forward.emplace(desc, forward_workspace, segment_reserve, true).prepare(again);
+  if (desc.segment > 0) {
+    recurrent_prepare(desc, again);
+    forward.emplace(desc, forward_workspace, forward_weights, segment_reserve, true).begin(again);
+  }
 
   const std::int64_t block_length = block_steps(desc), segment_length = segment_steps(desc);
   if (order.steps == 0) run_block(0, 0, a);  // nothing to add up: zeros

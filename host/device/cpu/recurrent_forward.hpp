@@ -2,6 +2,7 @@
 
 #include "device/cpu/gemm.hpp"
 #include "device/cpu/recurrent_plan.hpp"
+#include "device/cpu/recurrent_weights.hpp"
 
 namespace seqgpu::device::cpu {
 
@@ -13,14 +14,17 @@ template <class T>
 class Forward {
  public:
   /// @param again  to run segments once more, into `reserve_block`; else the pass itself
-  Forward(const op::RecurrentDesc& desc, void* workspace, void* reserve_block, bool again = false);
+  /// @param prepared  Weights, filled
+  Forward(const op::RecurrentDesc& desc, void* workspace, const void* prepared, void* reserve_block,
+          bool again = false);
   std::size_t workspace_bytes() const { return bytes_; }
 
   /// @throws Error{invalid_argument} for an illegal length
   void run(const Arguments& a);
 
+  /// What comes before the first step: the order of rows, dropout's mask.
   /// @throws Error{invalid_argument} for an illegal length
-  void prepare(const Arguments& a);
+  void begin(const Arguments& a);
   /// Steps [first, last) from the states that run() kept before `first`. @param a  without outputs
   /// @return their reserve, which begins with the rows of step `first`
   const Reserve<T>& again(std::int64_t first, std::int64_t last, const T* states, const Arguments& a);
@@ -31,7 +35,6 @@ class Forward {
   static std::int64_t kept_states(const op::RecurrentDesc& desc, const Sizes<T>& z);
 
  private:
-  Gemm<T> inputs_product(const T* x, std::int64_t rows) const;
   /// Steps [first, last), a block at most.
   void scan(std::int64_t first, std::int64_t last, const Arguments& a);
   void load_initial(const Arguments& a);
@@ -55,9 +58,8 @@ class Forward {
   Sizes<T> z_;
   bool keep_all_;
   Order order_;
-  T *wx_, *x_, *w_ih_, *b_ih_, *b_hh_, *unit_, *b_projection_, *panels_, *projection_panels_;
-  T *mask_, *keep_;
-  std::byte* packed_w_ih_;
+  T *wx_, *x_, *mask_, *keep_;
+  Weights<T> weights_;
   T* kept_ = nullptr;  // states before each segment
   Reserve<T> reserve_;
   std::size_t bytes_ = 0;

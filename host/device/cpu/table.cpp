@@ -28,10 +28,44 @@ void add(OpTable& table, const char* name, std::size_t (*workspace)(const op::An
   table.of<D>().push_back({name, nullptr, workspace, nullptr, launch<D>});
 }
 
-std::size_t matmul_workspace(const op::AnyDesc& any, const Limits&) {
-  const auto& d = std::get<op::MatmulDesc>(any);
-  return d.dtype == DType::f64 ? gemm_workspace<double>(d.m, d.n, d.k) : gemm_workspace<float>(d.m, d.n, d.k);
+template <class T>
+Gemm<T> product(const op::MatmulDesc& d, const Arguments& a) {
+  Gemm<T> g;
+  g.m = d.m;
+  g.n = d.n;
+  g.k = d.k;
+  g.a = in<T>(a, 0);
+  g.a_row = d.transpose_a ? 1 : d.k;
+  g.a_col = d.transpose_a ? d.m : 1;
+  g.b = in<T>(a, 1);
+  g.b_row = d.transpose_b ? 1 : d.n;
+  g.b_col = d.transpose_b ? d.k : 1;
+  g.c = out<T>(a, 0);
+  g.c_row = d.n;
+  g.bias = in<T>(a, 2);
+  return g;
 }
+
+/// B packed.
+constexpr Preparation kMatmulPreparation{
+    1u << 1,
+    [](const op::AnyDesc& any, const Limits&) {
+      const auto& d = std::get<op::MatmulDesc>(any);
+      return d.dtype == DType::f64 ? gemm_workspace<double>(d.m, d.n, d.k) : gemm_workspace<float>(d.m, d.n, d.k);
+    },
+    [](const op::AnyDesc& any, const Arguments& a) {
+      const auto& d = std::get<op::MatmulDesc>(any);
+      if (d.dtype == DType::f64) {
+        gemm_pack<double>(product<double>(d, a), a.prepared, *a.parallel);
+      } else {
+        gemm_pack<float>(product<float>(d, a), a.prepared, *a.parallel);
+      }
+    },
+    [](const op::AnyDesc& one, const op::AnyDesc& other) {
+      const auto &a = std::get<op::MatmulDesc>(one), &b = std::get<op::MatmulDesc>(other);
+      return a.dtype == b.dtype && a.n == b.n && a.k == b.k && a.transpose_b == b.transpose_b;
+    }};
+
 // One double per tile of 64 rows or kTile elements, and a little more for empty tensors.
 std::size_t row_sums(const op::AnyDesc& any, const Limits&) {
   const auto& d = std::get<op::CrossEntropyDesc>(any);
@@ -79,10 +113,21 @@ Implementation recurrent_row(const char* name) {
                        d.precision = precision;
                        forward ? recurrent_forward(d, a) : recurrent_backward(d, a);
                      }};
-  if (forward)
-    row.opaque_bytes = [](const op::AnyDesc& any, const Limits&) { return recurrent_reserve_bytes(std::get<D>(any)); };
-  else
+  if (!forward) {
     row.unread = 1u << op::kInOutput;
+    return row;
+  }
+  row.opaque_bytes = [](const op::AnyDesc& any, const Limits&) { return recurrent_reserve_bytes(std::get<D>(any)); };
+  row.preparation = {kRecurrentPrepared,
+                     [](const op::AnyDesc& any, const Limits&) { return recurrent_prepared_bytes(std::get<D>(any)); },
+                     [](const op::AnyDesc& any, const Arguments& a) {
+                       D d = std::get<D>(any);
+                       d.precision = precision;
+                       recurrent_prepare(d, a);
+                     },
+                     [](const op::AnyDesc& a, const op::AnyDesc& b) {
+                       return recurrent_prepared_alike(std::get<D>(a), std::get<D>(b));
+                     }};
   return row;
 }
 
@@ -98,7 +143,8 @@ OpTable make_table() {
   add<op::CopyDesc>(t, "copy");
   add<op::GatherDesc>(t, "rows");
   add<op::GatherBackwardDesc>(t, "rows in order");
-  add<op::MatmulDesc>(t, "packed gemm", matmul_workspace);
+  add<op::MatmulDesc>(t, "packed gemm");
+  t.of<op::MatmulDesc>().back().preparation = kMatmulPreparation;
   add<op::BinaryDesc>(t, "loop");
   add<op::AffineDesc>(t, "loop");
   add<op::ActivationDesc>(t, "loop");
@@ -136,20 +182,7 @@ const OpTable& table() {
 
 template <class T>
 void compute(const op::MatmulDesc& d, const Arguments& a) {
-  Gemm<T> g;
-  g.m = d.m;
-  g.n = d.n;
-  g.k = d.k;
-  g.a = in<T>(a, 0);
-  g.a_row = d.transpose_a ? 1 : d.k;
-  g.a_col = d.transpose_a ? d.m : 1;
-  g.b = in<T>(a, 1);
-  g.b_row = d.transpose_b ? 1 : d.n;
-  g.b_col = d.transpose_b ? d.k : 1;
-  g.c = out<T>(a, 0);
-  g.c_row = d.n;
-  g.bias = in<T>(a, 2);
-  gemm<T>(g, a.workspace, *a.parallel);
+  gemm_packed<T>(product<T>(d, a), a.prepared, *a.parallel);
 }
 
 }  // namespace seqgpu::device::cpu
