@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 
+import profiling
 import workloads
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -367,15 +368,48 @@ def parsed(words):
     parser.add_argument("--out", default=os.path.join(HERE, "..", "build", "bench"), help="folder of the results")
     parser.add_argument("--scratch", default=None, help="where results lie that are compared; the system's own choice")
     parser.add_argument("--patience", type=float, default=600, help="seconds until a silent contestant is stopped")
+    parser.add_argument("--profile", action="store_true",
+                        help="no contest: our side alone, and which functions its time goes to; --seconds a row")  # fmt: skip
     parser.add_argument("--list", action="store_true", help="names the rows and does nothing")
     arguments = parser.parse_args(words)
     arguments.only = [name for name in arguments.only.split(",") if name]
     if arguments.clock == "cpu":
         arguments.threads = "1"  # two threads that wait for each other in a loop would seem to compute
     arguments.threads = [int(n) for n in str(arguments.threads).split(",")]
+    if arguments.profile:
+        arguments.only = [OURS]
     if arguments.quick:
         arguments.repeats, arguments.seconds = min(arguments.repeats, 9), min(arguments.seconds, 2.0)
     return arguments
+
+
+def profile(arguments, rows, cores, records):
+    """Writes profile.md. @return the exit code"""
+    found, failures = [], 0
+    for threads in (n for n in arguments.threads if n <= len(cores)):
+        contestants = start(arguments, records, cores[:threads])
+        if not contestants:
+            return 2
+        ours = contestants[0]
+        program = os.path.join(arguments.build, "bin", "benchmarks", "cpu", OURS)
+        symbols = profiling.Symbols(program) if os.path.exists(program) else None
+        for i, row in enumerate(rows):
+            where = about(row, threads)
+            print(f"[{threads} thread{'s' * (threads > 1)}, {i + 1}/{len(rows)}] {where['workload']}/{row['pass']}", flush=True)
+            try:
+                found.append({**where, **profiling.take(ours, row, arguments.seconds, symbols)})
+                records.write(kind="profile", **found[-1])
+            except ValueError as why:
+                print(f"  left out: {why}", flush=True)
+                failures += 1
+        ours.stop()
+    model, instructions = cpu_model()
+    lines = [f"# Where time goes on {model}", "", f"Instruction sets: {instructions}; load {load()} at the end.", "",
+             *profiling.table(found)]  # fmt: skip
+    with open(os.path.join(arguments.out, "profile.md"), "w", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+    print("\n".join(lines), flush=True)
+    return 1 if failures or not found else 0
 
 
 def run(arguments, command):
@@ -389,7 +423,7 @@ def run(arguments, command):
         return 2
     cores = available_cores()
     os.makedirs(arguments.out, exist_ok=True)
-    path = os.path.join(arguments.out, "records.jsonl")
+    path = os.path.join(arguments.out, "profile.jsonl" if arguments.profile else "records.jsonl")
     with open(path, "w", encoding="utf-8"):
         pass
     records = Records(path)
@@ -398,6 +432,8 @@ def run(arguments, command):
     records.write(kind="contest", cpu=model, instructions=instructions, cores=len(cores), when=when, command=command,
                   commit=git("rev-parse", "--short", "HEAD"), tree="changed" if git("status", "--porcelain") else "",
                   bounds=BOUNDS, clock=arguments.clock, load_before=load())  # fmt: skip
+    if arguments.profile:
+        return profile(arguments, rows, cores, records)
     failures, start_time = 0, time.monotonic()
     for threads in arguments.threads:
         if threads > len(cores):

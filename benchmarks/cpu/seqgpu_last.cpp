@@ -24,7 +24,7 @@ class Last final : public Prepared {
   }
 
   double run() override {
-    return seconds_of(bench_.clock, [this] { trainer_->step(batch_); });
+    return timed(bench_.clock, [this] { trainer_->step(batch_); });
   }
   /// Of the first step, before clipping.
   Results results() override {

@@ -55,7 +55,7 @@ class Model final : public Prepared {
   }
 
   double run() override {
-    return seconds_of(clock_, [this] { trainer_->step(batch_); });
+    return timed(clock_, [this] { trainer_->step(batch_); });
   }
   /// Of the first step, before clipping.
   Results results() override {

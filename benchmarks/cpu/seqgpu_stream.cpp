@@ -37,7 +37,7 @@ class Stream final : public Prepared {
 
   double run() override {
     batch_["x"] = inputs_[static_cast<std::size_t>(step_++ % kSteps)];
-    return seconds_of(clock_, [this] {
+    return timed(clock_, [this] {
       TensorMap out = session_->run(batch_);
       for (int s = 0; s < state_count(cell_); ++s) batch_[name(s)] = std::move(out.at(name(s)));
       y_ = std::move(out.at("y"));

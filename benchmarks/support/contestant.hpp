@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "clock.hpp"
+#include "profiler.hpp"
 #include "results.hpp"
 #include "workload.hpp"
 
@@ -22,6 +23,7 @@
 //   {"do": "results", "file": path}              -> {}                       computed and written
 //   {"do": "check", "file": path}                -> {"error": e, "worst": t} computed and held against a file
 //   {"do": "time", "iterations": n}              -> {"seconds": [...], ...}  each run by itself
+//   {"do": "profile", "seconds": s}              -> {"seconds": [...], "samples": [[library, function, n], ...]}
 //   {"do": "memory"}                             -> {"peak_bytes": b}        what the workload added at its peak
 //   {"do": "release"}                            -> {}
 // Any request may be answered with {"failed": why}. The first line, unasked, says who it is.
@@ -70,6 +72,8 @@ class Server {
       return {{"error", d.error}, {"worst", d.worst}};
     } else if (what == "time") {
       return time(request.at("iterations"));
+    } else if (what == "profile") {
+      return profile(request.at("seconds"));
     } else if (what == "memory") {
       const std::int64_t peak = memory_status("VmHWM");
       return {{"peak_bytes", peak < 0 || before_ < 0 ? -1 : peak - before_}};
@@ -103,6 +107,17 @@ class Server {
     Json reply = prepared_->about();
     reply["seconds"] = seconds;
     return reply;
+  }
+
+  Json profile(double enough) {
+    for (int i = 0; i < 2; ++i) prepared_->run();
+    std::vector<double> seconds;
+    Profiler profiler;
+    for (const double start = now(Clock::wall); seconds.empty() || now(Clock::wall) - start < enough;)
+      seconds.push_back(prepared_->run());
+    Json samples = Json::array();
+    for (const auto& [place, count] : profiler.stop()) samples.push_back({place.first, place.second, count});
+    return {{"seconds", seconds}, {"samples", samples}};
   }
 
   Prepare prepare_;

@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-#include "benchmarks/support/clock.hpp"
+#include "benchmarks/support/profiler.hpp"
 #include "device/device.hpp"
 
 namespace seqgpu::benchmark {
@@ -49,7 +49,7 @@ class SteeredBackend final : public device::Backend {
       }
     }
     if (pretend_) return;
-    last_seconds_ = seconds_of(clock_, [&] { inner_->run(work); });
+    last_seconds_ = timed(clock_, [&] { inner_->run(work); });
   }
 
  private:
