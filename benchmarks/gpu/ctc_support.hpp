@@ -19,6 +19,8 @@ struct CtcWorkload {
     return "ctc_T" + std::to_string(T) + "_N" + std::to_string(N) + "_C" + std::to_string(C) + "_U" + std::to_string(U);
   }
   std::size_t logits() const { return static_cast<std::size_t>(T * N * C); }
+  /// PyTorch's alpha and beta, in f32.
+  std::size_t table_bytes() const { return static_cast<std::size_t>(2 * T * N * (2 * U + 1)) * sizeof(float); }
 };
 
 inline std::vector<CtcWorkload> read_ctc_workloads(const std::string& path) {
@@ -97,14 +99,15 @@ class CtcProgram {
     gradient_ = buffer(inputs.x.size() * sizeof(float));
     device::Launch& there = add(0);
     const auto* row = there.implementation;
-    std::byte* kept = buffer(row->opaque_bytes(descs_[0], backend_->table().limits));
+    const std::size_t kept_bytes = row->opaque_bytes(descs_[0], backend_->table().limits);
+    std::byte* kept = buffer(kept_bytes);
     there.inputs = {x, targets, nullptr, nullptr, nullptr};
     there.outputs = {buffer(sizeof(float)), losses_, nullptr, nullptr, nullptr, kept};
-    workspace_ = row->workspace_bytes(descs_[0], backend_->table().limits);
     variant_ = row->name;
     device::Launch& back = add(1);
     back.inputs = {x, targets, nullptr, nullptr, nullptr, kept, d_loss};
     back.outputs = {gradient_};
+    peak_ = kept_bytes + std::max(workspace_bytes(0), workspace_bytes(1));
   }
 
   void run() { backend_->run(work_); }
@@ -117,7 +120,8 @@ class CtcProgram {
     return r;
   }
   const std::string& variant() const { return variant_; }
-  std::size_t workspace_bytes() const { return workspace_; }
+  /// Beside logits and gradient: the larger of the two workspaces, and what forward keeps for backward.
+  std::size_t peak_bytes() const { return peak_; }
 
  private:
   std::byte* buffer(std::size_t bytes) {
@@ -133,8 +137,12 @@ class CtcProgram {
     device::Launch& launch = work_.launches.emplace_back();
     launch.desc = &descs_[i];
     launch.implementation = device::choose(backend_->table(), descs_[i]).implementation;
-    launch.workspace = buffer(launch.implementation->workspace_bytes(descs_[i], backend_->table().limits));
+    launch.workspace = buffer(workspace_bytes(i));
     return launch;
+  }
+  std::size_t workspace_bytes(int i) const {
+    return device::choose(backend_->table(), descs_[i])
+        .implementation->workspace_bytes(descs_[i], backend_->table().limits);
   }
 
   std::shared_ptr<device::Backend> backend_;
@@ -143,7 +151,7 @@ class CtcProgram {
   std::vector<device::Buffer> buffers_;
   device::Work work_;
   std::byte *losses_ = nullptr, *gradient_ = nullptr;
-  std::size_t workspace_ = 0;
+  std::size_t peak_ = 0;
   std::string variant_;
 };
 

@@ -36,7 +36,8 @@ void contend(const std::shared_ptr<device::Backend>& backend, const CtcWorkload&
   record["wall_us_median"] = median(times);
   record["repeats"] = times.size();
   record["error"] = error;
-  record["workspace_bytes"] = program.workspace_bytes();
+  record["peak_bytes"] = program.peak_bytes();
+  record["table_bytes"] = w.table_bytes();
   records.write(record);
 }
 

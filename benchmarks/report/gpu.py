@@ -236,15 +236,22 @@ def ctc_markdown(report):
     if not report["ctc"] and not report["ctc_left_out"]:
         return []
     lines = ["## CTC", "", "Loss and gradient by logits, microseconds a call; charged as above. Error: of the loss, relative, or the "
-             "gradient, absolute, whichever is greater; ours and cuDNN's against our CPU's, PyTorch's against double.", ""]  # fmt: skip
+             "gradient, absolute, whichever is greater; ours and cuDNN's against our CPU's, PyTorch's against double. Peak: the larger "
+             "workspace and what forward keeps for backward; in brackets, against PyTorch's tables of alpha and beta.", ""]  # fmt: skip
     peers = ("cudnn", "pytorch", "pytorch_cudnn")
 
     def cell(t):
         return "-" if t is None else f"{number(t['us_median'], 1)} ({t['variant']}; {t['error']:.1e})"
 
-    lines += table(["shape", "seqgpu us", "cuDNN us", "ratio", "PyTorch us", "ratio", "PyTorch by cuDNN us", "ratio"],
+    def peak(t):
+        if t is None or "peak_bytes" not in t:
+            return "-"
+        return f"{t['peak_bytes'] / 1e6:.2f} ({t['peak_bytes'] / t['table_bytes']:.0%})"
+
+    lines += table(["shape", "seqgpu us", "cuDNN us", "ratio", "PyTorch us", "ratio", "PyTorch by cuDNN us", "ratio",
+                    "seqgpu peak MB"],
                    [[r["workload"], cell(r["ours"])] + [c for p in peers for c in (cell(r[p]), number(r["ratio_" + p]))]
-                    for r in report["ctc"]])  # fmt: skip
+                    + [peak(r["ours"])] for r in report["ctc"]])  # fmt: skip
     if report["ctc_left_out"]:
         lines += ["Left out:", ""]
         keys = ("contestant", "workload", "variant", "status", "why")

@@ -16,6 +16,7 @@ inline constexpr int kCtcThreads = (2 * kCtcWarps + 1) * kWarp;
 
 struct CtcBox {
   CtcGroupBox groups[2];
+  CtcSequence sequence;  // here, as in registers it would take those that the walks need
   std::int64_t alpha_power, total, end_power;
   CtcNumber end_blank, end_label;
   double constants, negative_log;
@@ -64,13 +65,13 @@ __device__ __forceinline__ void ctc_alpha(CtcWalk<Home>& walk, Home& home, const
   walk.fetch(0);
   for (std::int64_t b = 0; b < middle; ++b) {
     if (b % kCtcNormalBlocks == 0) walk.normalise();
-    if (wanted) walk.store(b);
     walk.emit(b);
     walk.fetch(b + 1);
     const int n = walk.frames(b);
-#pragma unroll
+#pragma unroll(Home::kUnroll)
     for (int i = 0; i < kCtcBlock; ++i) {
       if (i < n) walk.step_alpha(i);
+      if (i == 0 && wanted) walk.store(walk.begin_row(b));
     }
   }
   if (wanted) {
@@ -79,6 +80,7 @@ __device__ __forceinline__ void ctc_alpha(CtcWalk<Home>& walk, Home& home, const
   }
   ctc_all_meet();
   ctc_all_meet();  // box.total is there
+  if (middle < blocks) walk.fetch_row(middle);
   for (std::int64_t b = middle; b < blocks; ++b) {
     if (b % kCtcNormalBlocks == 0) walk.normalise();
     walk.emit(b);
@@ -103,19 +105,20 @@ __device__ __forceinline__ void ctc_beta(CtcWalk<Home>& walk, const CtcView& vie
   if (blocks > 0) walk.fetch(blocks - 1);
   for (std::int64_t b = blocks; b-- > middle;) {
     if (b % kCtcNormalBlocks == kCtcNormalBlocks - 1) walk.normalise();
-    walk.store(b);
     walk.emit(b);
     if (b > 0) walk.fetch(b - 1);
+    CtcPair* row = walk.begin_row(b);
     const int n = walk.frames(b);
-#pragma unroll
+#pragma unroll(Home::kUnroll)
     for (int i = kCtcBlock - 1; i >= 0; --i) {
-      if (i < n) walk.step_beta(i);
+      if (i < n) walk.step_beta(i, i == n - 1 ? row : nullptr);
     }
   }
   ctc_all_meet();
   const std::int64_t total = walk.meet(places.meeting, box.alpha_power);
   if (first) box.total = total;
   ctc_all_meet();
+  if (middle > 0) walk.fetch_row(middle - 1);
   for (std::int64_t b = middle; b-- > 0;) {
     if (b % kCtcNormalBlocks == kCtcNormalBlocks - 1) walk.normalise();
     walk.emit(b);
@@ -203,31 +206,36 @@ __global__ void __launch_bounds__(kCtcThreads) ctc_chains_kernel(CtcChainsPass p
   const CtcShape& z = a.shape;
   const std::int64_t n = blockIdx.x;
   CtcBox& box = shared<CtcBox>();
-  CtcSequence s;
   if (p.fused) {
-    s = ctc_sequence(a, n);
+    const CtcSequence s = ctc_sequence(a, n);
     if (p.ordered) ctc_order_labels(a, s);
     const int warps = static_cast<int>(blockDim.x) / kWarp;
     for (std::int64_t t = threadIdx.x / kWarp; ctc_possible(s) && t < s.frames; t += warps) {
       ctc_read_frame(a, s, n, t, threadIdx.x % kWarp, kWarp, true);
     }
-    __syncthreads();
-  } else {
-    s = a.kept.sequences[n];
+    if (threadIdx.x == 0) box.sequence = s;
+  } else if (threadIdx.x == 0) {
+    box.sequence = a.kept.sequences[n];
   }
+  __syncthreads();
+  const CtcSequence& s = box.sequence;
   const bool possible = ctc_possible(s);
   const std::int64_t states = 2 * s.labels + 1;
   if (a.alignment) {
     ctc_fill_alignment(a, n, 0, possible ? s.frames : 0, states, states, 0.f);
     ctc_fill_alignment(a, n, possible ? s.frames : 0, z.T, 0, states, 0.f);
   }
-  if (possible) s.negative_log = ctc_chains(p, s, n, box);
-  s.alive = !isinf(s.negative_log);
-  __syncthreads();  // all have read what is now overwritten
-  if (threadIdx.x == 0) a.kept.sequences[n] = s;
-  if (!possible || !p.wanted || isfinite(s.negative_log)) return;
+  const double negative_log = possible ? ctc_chains(p, s, n, box) : s.negative_log;
+  const bool alive = !isinf(negative_log);
+  if (threadIdx.x == 0) {
+    CtcSequence& record = a.kept.sequences[n];
+    record = s;
+    record.negative_log = negative_log;
+    record.alive = alive;
+  }
+  if (!possible || !p.wanted || isfinite(negative_log)) return;
   // Inputs that are no numbers give posteriors that are none; a probability of 0 gives none at all.
-  const float value = s.alive ? NAN : 0.f;
+  const float value = alive ? NAN : 0.f;
   float* columns = ctc_columns(z, a.kept, s, n, 0);
   for (std::int64_t i = threadIdx.x; i < s.frames * (s.labels + 1); i += blockDim.x) columns[i] = value;
   if (a.alignment) ctc_fill_alignment(a, n, 0, s.frames, 0, states, value);

@@ -8,12 +8,18 @@
 // alpha and beta do not wait for each other; a single warp needs none.
 namespace seqgpu::kernels {
 
+/// Sums of one frame's posteriors: of all states, and of the blanks among them.
+struct alignas(8) CtcSums {
+  unsigned all, blanks;
+};
+
 /// Shared memory of one direction.
 struct CtcGroupBox {
+  CtcFrame frames[kCtcWarps][kCtcBlock];  // of the block at hand: a copy for each warp, which then needs no barrier
   CtcPair boundary[2][kCtcWarps];
-  int most[kCtcWarps];
-  unsigned sums[kCtcWarps][2 * kCtcBlock];
+  CtcSums sums[kCtcWarps][kCtcBlock];
   unsigned long long total[kCtcWarps];
+  int most[kCtcWarps];
 };
 
 class CtcGroup {
@@ -22,6 +28,7 @@ class CtcGroup {
   __device__ CtcGroup(CtcGroupBox& box, unsigned id, int warps, int thread)
       : box_(box), id_(id), warps_(warps), warp_(thread / kWarp), lane_(thread % kWarp) {}
 
+  __device__ int lane() const { return lane_; }
   __device__ int thread() const { return warp_ * kWarp + lane_; }
   __device__ int threads() const { return warps_ * kWarp; }
 
@@ -60,22 +67,31 @@ class CtcGroup {
     return value;
   }
 
-  /// Sums of integers, which are the same in any order, however many threads there are.
-  __device__ void add_up(unsigned (&sums)[2 * kCtcBlock]) {
-#pragma unroll
-    for (unsigned& sum : sums) sum = __reduce_add_sync(kFullMask, sum);
-    if (warps_ == 1) return;
-    if (lane_ == 0) {
-#pragma unroll
-      for (int i = 0; i < 2 * kCtcBlock; ++i) box_.sums[warp_][i] = sums[i];
-    }
-    sync();
-#pragma unroll
-    for (int i = 0; i < 2 * kCtcBlock; ++i) {
-      sums[i] = __reduce_add_sync(kFullMask, lane_ < warps_ ? box_.sums[lane_][i] : 0u);
-    }
-    sync();
+  /// Gives this warp the frames of a block, of which lane i brings the i-th.
+  __device__ void show(const CtcFrame& mine) {
+    __syncwarp();  // the last block's were read
+    if (lane_ < kCtcBlock) box_.frames[warp_][lane_] = mine;
+    __syncwarp();
   }
+  __device__ const CtcFrame& frame(int i) const { return box_.frames[warp_][i]; }
+
+  /// Notes what this thread has of frame i's sums. They are integers, so they are the same in any order, however many
+  /// threads there are.
+  __device__ void add(int i, CtcSums mine) {
+    mine = {__reduce_add_sync(kFullMask, mine.all), __reduce_add_sync(kFullMask, mine.blanks)};
+    if (lane_ == 0) box_.sums[warp_][i] = mine;
+  }
+  /// Between the sums of a block and their first reader, and between the last and the next block's.
+  __device__ void sums_meet() const { sync(); }
+  __device__ CtcSums sums(int i) const {
+    CtcSums sums = {};
+    for (int warp = 0; warp < warps_; ++warp) {
+      sums.all += box_.sums[warp][i].all;
+      sums.blanks += box_.sums[warp][i].blanks;
+    }
+    return sums;
+  }
+
   __device__ unsigned long long add_up(unsigned long long value) {
     value = warp_sum(value);
     if (warps_ == 1) return value;
@@ -87,7 +103,10 @@ class CtcGroup {
   }
 
  private:
-  __device__ void sync() const { named_barrier(id_, static_cast<unsigned>(threads())); }
+  __device__ void sync() const {
+    if (warps_ == 1) return __syncwarp();
+    named_barrier(id_, static_cast<unsigned>(threads()));
+  }
 
   CtcGroupBox& box_;
   unsigned id_;

@@ -64,12 +64,14 @@ struct alignas(16) CtcPair {
   CtcNumber blank, label;
 };
 
-inline constexpr int kCtcBlock = 4;  // frames between two stored rows of alpha or beta
+inline constexpr int kCtcBlock = 8;  // frames between two stored rows of alpha or beta
 inline constexpr int kCtcWarps = 4;  // of a direction at most
 /// Positions that have a thread of their own in each direction. Longer targets give each thread several.
 inline constexpr std::int64_t kCtcPositions = 32 * kCtcWarps;
-/// Bytes of one position's states in memory, for both directions of targets beyond that.
-inline constexpr std::int64_t kCtcHomeBytes = 2 * 144;
+/// Bytes of one position's states in memory, for both directions of targets beyond that: kCtcBlock + 1 pairs and
+/// kCtcBlock emissions each, and what home.cuh puts behind them.
+inline constexpr std::int64_t kCtcHomeBytes =
+    2 * ((kCtcBlock + 1) * sizeof(CtcPair) + kCtcBlock * sizeof(CtcNumber) + 16);
 
 /// What backward needs of forward.
 struct CtcKept {
@@ -83,7 +85,8 @@ struct CtcKept {
 /// Forward's own memory.
 struct CtcScratch {
   CtcFrame* frames;      // [N, T]
-  CtcPair* rows;         // [blocks, U+1] a sequence: alpha before each block of the first half, beta of the second
+  CtcPair* rows;         // [blocks, U+1] a sequence: of each block of the first half alpha in the first frame, of the
+                         // second half beta in the last frame, without what that emits
   CtcPair* meeting;      // [U+1] a sequence: alpha between the halves
   std::int64_t* powers;  // [N, blocks] taken off the exponents of those rows
   std::byte* homes;      // kCtcHomeBytes * (U+1 + kCtcPositions) a sequence; absent where L < kCtcPositions

@@ -9,8 +9,9 @@ namespace seqgpu::kernels {
 
 inline constexpr int kCtcDead = -(1 << 30);  // exponent of 0
 inline constexpr int kCtcLive = -(1 << 29);  // exponents below are taken for 0
-inline constexpr int kCtcNormalBlocks = 4;   // between two calls of normalise(): a mantissa grows 4.7 times a frame
-inline constexpr float kCtcFloor = -2e6f;    // e^x below this is taken for 0
+/// Blocks between two calls of normalise(), 16 frames: a mantissa grows 4.7 times a frame.
+inline constexpr int kCtcNormalBlocks = 16 / kCtcBlock;
+inline constexpr float kCtcFloor = -2e6f;  // e^x below this is taken for 0
 /// Emissions of exactly 1 would leave the roundings of the sums alike from frame to frame, and they add up.
 inline constexpr float kCtcFactor = 1.1f;
 

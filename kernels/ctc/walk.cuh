@@ -51,36 +51,48 @@ class CtcWalk {
     power_ += top;
   }
 
-  __device__ void fetch(std::int64_t block) { home_.fetch(block); }
-  __device__ void emit(std::int64_t block) { home_.emit(block, blank_); }
+  /// Asks for what a block of frames needs; emit() waits for it.
+  __device__ void fetch(std::int64_t block) {
+    const std::int64_t t = block * kCtcBlock + group_.lane();
+    if (group_.lane() < kCtcBlock && t < view_.length) frame_ = view_.frames[t];
+    home_.fetch(block);
+  }
+  __device__ void emit(std::int64_t block) {
+    group_.show(frame_);
+    home_.emit(block, group_);
+  }
   /// Frames of a block that there are.
   __device__ int frames(std::int64_t block) const {
     const std::int64_t left = view_.length - block * kCtcBlock;
     return static_cast<int>(left < kCtcBlock ? left : kCtcBlock);
   }
 
-  __device__ void store(std::int64_t block) {
-    store(places_.rows + block * (view_.labels + 1));
+  /// Where a block's row goes, of which the exponent is noted.
+  __device__ CtcPair* begin_row(std::int64_t block) {
     if (group_.thread() == 0) places_.powers[block] = power_;
+    return places_.rows + block * (view_.labels + 1);
   }
   __device__ void store(CtcPair* row) {
-    for (int j = 0; j < home_.count(); ++j) {
-      if (home_.position(j) <= view_.labels) row[home_.position(j)] = home_.now(j);
-    }
+    for (int j = 0; j < home_.count(); ++j) store(row, j, home_.now(j));
   }
-  /// A row that the other direction stored.
-  __device__ CtcPair stored(const CtcPair* row, int j) const {
-    return home_.position(j) <= view_.labels ? row[home_.position(j)] : CtcPair{ctc_zero(), ctc_zero()};
+  __device__ void store(CtcPair* row, int j, const CtcPair& s) {
+    if (home_.position(j) <= view_.labels) row[home_.position(j)] = s;
+  }
+  /// Asks for what the other direction stored of a block, which crossing that block waits for.
+  __device__ void fetch_row(std::int64_t block) {
+    home_.fetch_row(places_.rows + block * (view_.labels + 1));
+    row_power_ = places_.powers[block];
   }
 
   /// alpha in the frame that is the block's i-th, from the one before it: read(j) to write(j, states).
   template <class Read, class Write>
   __device__ void alpha(int i, Read read, Write write) {
+    const CtcNumber blank = this->blank(i);
     CtcNumber before = group_.from_left(read(home_.count() - 1).label);
     for (int j = 0; j < home_.count(); ++j) {
       const CtcPair from = read(j);
       CtcPair to;
-      to.blank = ctc_times(ctc_add(from.blank, before), blank_[i]);
+      to.blank = ctc_times(ctc_add(from.blank, before), blank);
       before.k += home_.skip(j);
       to.label = ctc_times(ctc_add(from.label, from.blank, before), home_.label(i, j));
       before = from.label;
@@ -102,24 +114,34 @@ class CtcWalk {
       write(j, to);
     }
   }
-  __device__ CtcPair emitted(CtcPair s, int i, int j) const {
-    return {ctc_times(s.blank, blank_[i]), ctc_times(s.label, home_.label(i, j))};
+  /// What the blank emits in the block's i-th frame.
+  __device__ CtcNumber blank(int i) const { return {group_.frame(i).blank_m, group_.frame(i).blank_k}; }
+  /// beta with what its frame emits, of which `blank` is the blank's.
+  __device__ CtcPair emitted(CtcPair s, CtcNumber blank, int i, int j) const {
+    return {ctc_times(s.blank, blank), ctc_times(s.label, home_.label(i, j))};
   }
 
   __device__ void step_alpha(int i) {
     alpha(
         i, [&](int j) { return home_.now(j); }, [&](int j, CtcPair s) { home_.now(j) = s; });
   }
-  __device__ void step_beta(int i) {
-    beta([&](int j) { return home_.now(j); }, [&](int j, CtcPair s) { home_.now(j) = emitted(s, i, j); });
+  /// @param row  gets beta without what frame i emits, or null
+  __device__ void step_beta(int i, CtcPair* row) {
+    const CtcNumber blank = this->blank(i);
+    beta([&](int j) { return home_.now(j); },
+         [&](int j, CtcPair s) {
+           if (row) store(row, j, s);
+           home_.now(j) = emitted(s, blank, i, j);
+         });
   }
 
   /// The exponent of the sum of alpha * beta, between the last frame of `alphas` and the first of this walk's.
   __device__ std::int64_t meet(const CtcPair* alphas, std::int64_t alpha_power) {
     beta([&](int j) { return home_.now(j); }, [&](int j, CtcPair s) { home_.other(0, j) = s; });
+    home_.fetch_row(alphas);
     int top = kCtcDead;
     for (int j = 0; j < home_.count(); ++j) {
-      const CtcPair a = stored(alphas, j), b = home_.other(0, j);
+      const CtcPair a = home_.row(j), b = home_.other(0, j);
       const CtcPair product{ctc_times(a.blank, b.blank), ctc_times(a.label, b.label)};
       home_.other(0, j) = product;
       top = max(top, max(ctc_exponent(product.blank), ctc_exponent(product.label)));
@@ -138,107 +160,110 @@ class CtcWalk {
     return alpha_power + power_ + top + (63 - __clzll(static_cast<long long>(sum))) - kBits;
   }
 
-  /// A block in which this alpha crosses the other direction's half. @param total  what meet() found
+  /// A block in which this alpha crosses the other direction's half, its row fetched. @param total  what meet() found
   __device__ void cross_alpha(std::int64_t block, std::int64_t total) {
     const int n = frames(block);
-    const CtcPair* row = places_.rows + block * (view_.labels + 1);
-    for (int j = 0; j < home_.count(); ++j) home_.other(kCtcBlock, j) = stored(row, j);
-#pragma unroll
+#pragma unroll(Home::kUnroll)
     for (int i = kCtcBlock - 1; i >= 0; --i) {
-      if (i >= n) continue;
-      const auto read = [&](int j) {
-        return i == n - 1 ? home_.other(kCtcBlock, j) : emitted(home_.other(i + 1, j), min(i + 1, kCtcBlock - 1), j);
-      };
-      beta(read, [&](int j, CtcPair s) { home_.other(i, j) = s; });
+      if (i == n - 1) {
+        for (int j = 0; j < home_.count(); ++j) home_.other(i, j) = home_.row(j);
+      } else if (i + 1 < kCtcBlock && i < n) {
+        const CtcNumber blank = this->blank(i + 1);
+        beta([&](int j) { return emitted(home_.other(i + 1, j), blank, i + 1, j); },
+             [&](int j, CtcPair s) { home_.other(i, j) = s; });
+      }
     }
-    const int relative = offset(places_.powers[block], total);
-    Sums sums = {};
-#pragma unroll
+    const int relative = offset(total);
+    if (frames(block + 1) > 0) fetch_row(block + 1);
+#pragma unroll(Home::kUnroll)
     for (int i = 0; i < kCtcBlock; ++i) {
       if (i >= n) continue;
       step_alpha(i);
-      for (int j = 0; j < home_.count(); ++j) multiply(home_.now(j), home_.other(i, j), relative, sums, i);
+      CtcSums sums = {};
+      for (int j = 0; j < home_.count(); ++j) multiply(home_.now(j), home_.other(i, j), relative, sums);
+      group_.add(i, sums);
     }
-    finish(block, n, 0, sums);
+    finish(block, n);
   }
 
   /// The same for beta, whose half are whole blocks.
   __device__ void cross_beta(std::int64_t block, std::int64_t total) {
-    const CtcPair* row = places_.rows + block * (view_.labels + 1);
-    for (int j = 0; j < home_.count(); ++j) home_.other(0, j) = stored(row, j);
-#pragma unroll
-    for (int i = 0; i < kCtcBlock; ++i) {
+    for (int j = 0; j < home_.count(); ++j) home_.other(0, j) = home_.row(j);
+#pragma unroll(Home::kUnroll)
+    for (int i = 1; i < kCtcBlock; ++i) {
       alpha(
-          i, [&](int j) { return home_.other(i, j); }, [&](int j, CtcPair s) { home_.other(i + 1, j) = s; });
+          i, [&](int j) { return home_.other(i - 1, j); }, [&](int j, CtcPair s) { home_.other(i, j) = s; });
     }
-    const int relative = offset(places_.powers[block], total);
-    Sums sums = {};
-#pragma unroll
+    const int relative = offset(total);
+    if (block > 0) fetch_row(block - 1);
+#pragma unroll(Home::kUnroll)
     for (int i = kCtcBlock - 1; i >= 0; --i) {
+      const CtcNumber blank = this->blank(i);
+      CtcSums sums = {};
       beta([&](int j) { return home_.now(j); },
            [&](int j, CtcPair s) {
-             multiply(s, home_.other(i + 1, j), relative, sums, i);
-             home_.now(j) = emitted(s, i, j);
+             multiply(s, home_.other(i, j), relative, sums);
+             home_.now(j) = emitted(s, blank, i, j);
            });
+      group_.add(i, sums);
     }
-    finish(block, kCtcBlock, 1, sums);
+    finish(block, kCtcBlock);
   }
 
  private:
   // Posteriors of a frame sum to 1, up to the drift of all frames' roundings, so they are added as integers of 2^-28,
   // with room for a sum of 16: the same bits whoever adds them.
   static constexpr float kUnit = 1.f / (1 << 28);
-  struct Sums {
-    unsigned of[2 * kCtcBlock];  // all states of frame i; its blanks at kCtcBlock + i
-  };
 
   /// What brings a product of this row's numbers and that row's to about 1.
-  __device__ int offset(std::int64_t other_power, std::int64_t total) const {
-    const std::int64_t relative = power_ + other_power - total;
+  __device__ int offset(std::int64_t total) const {
+    const std::int64_t relative = power_ + row_power_ - total;
     return static_cast<int>(relative < kCtcLive ? kCtcLive : relative > -kCtcLive ? -kCtcLive : relative);
   }
   static __device__ float term(CtcNumber a, CtcNumber b, int relative) {
     const int k = max(a.k + b.k, kCtcDead) + relative;
     return a.m * b.m * __int_as_float(min(max(k + 127, 0), 254) << 23);
   }
-  /// Terms of frame i's posteriors, in the place of `other`.
-  __device__ void multiply(const CtcPair& mine, CtcPair& other, int relative, Sums& sums, int i) {
+  /// Terms of a frame's posteriors, in the place of `other`.
+  __device__ void multiply(const CtcPair& mine, CtcPair& other, int relative, CtcSums& sums) {
     const float blank = term(mine.blank, other.blank, relative), label = term(mine.label, other.label, relative);
     other.blank.m = blank;
     other.label.m = label;
     const unsigned blanks = static_cast<unsigned>(__float2int_rn(blank / kUnit));
-    sums.of[i] += blanks + static_cast<unsigned>(__float2int_rn(label / kUnit));
-    sums.of[kCtcBlock + i] += blanks;
+    sums.all += blanks + static_cast<unsigned>(__float2int_rn(label / kUnit));
+    sums.blanks += blanks;
   }
-  /// Divides each frame's terms, which lie in other(first + i, .), by their sum, and writes them.
-  __device__ void finish(std::int64_t block, int n, int first, Sums& sums) {
-    group_.add_up(sums.of);
-#pragma unroll
+  /// Divides each frame's terms, which lie in other(i, .), by their sum, and writes them.
+  __device__ void finish(std::int64_t block, int n) {
+    group_.sums_meet();
+#pragma unroll(Home::kUnroll)
     for (int i = 0; i < kCtcBlock; ++i) {
       if (i >= n) continue;
       const std::int64_t t = block * kCtcBlock + i;
-      const float inverse = sums.of[i] > 0 ? 1.f / (static_cast<float>(sums.of[i]) * kUnit) : 0.f;
+      const CtcSums sums = group_.sums(i);
+      const float inverse = sums.all > 0 ? 1.f / (static_cast<float>(sums.all) * kUnit) : 0.f;
       float* posteriors = places_.posteriors + t * (view_.labels + 1);
       float* states = places_.alignment ? places_.alignment + t * places_.alignment_row : nullptr;
       for (int j = 0; j < home_.count(); ++j) {
         const std::int64_t position = home_.position(j);
         if (position > view_.labels) continue;
         const bool label = position < view_.labels;
-        const CtcPair& terms = home_.other(first + i, j);
-        posteriors[position] = (label ? terms.label.m : static_cast<float>(sums.of[kCtcBlock + i]) * kUnit) * inverse;
+        const CtcPair& terms = home_.other(i, j);
+        posteriors[position] = (label ? terms.label.m : static_cast<float>(sums.blanks) * kUnit) * inverse;
         if (!states) continue;
         states[2 * position] = terms.blank.m * inverse;
         if (label) states[2 * position + 1] = terms.label.m * inverse;
       }
     }
+    group_.sums_meet();
   }
 
   const CtcView& view_;
   const CtcPlaces& places_;
   CtcGroup& group_;
   Home& home_;
-  CtcNumber blank_[kCtcBlock];
-  std::int64_t power_ = 0;
+  CtcFrame frame_ = {};                     // lane i's is the i-th of the block fetched last
+  std::int64_t power_ = 0, row_power_ = 0;  // taken off the exponents of this walk, and of the row fetched last
 };
 
 }  // namespace seqgpu::kernels

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "device/cpu/dispatch.hpp"
+#include "tests/ctc/memory.hpp"
 #include "tests/ctc/run.hpp"
 
 // CTC on the CPU against the equations in double, closed forms, sums over all paths and published numbers.
@@ -245,30 +246,7 @@ TEST(Ctc, SharpFrames) {
   }
 }
 
-// All that lives beside logits and gradient, against PyTorch's tables of alpha and beta alone.
-TEST(Ctc, MemoryIsAtMostHalfOfTwoTables) {
-  for (const auto& [frames, N, C, U] : {std::array{150, 16, 30, 20},
-                                        {200, 64, 30, 30},
-                                        {500, 32, 50, 80},
-                                        {1000, 16, 5000, 100},
-                                        {1500, 32, 50, 300},
-                                        {1500, 1, 50, 300}}) {
-    op::CtcForwardDesc d;
-    d.T = frames, d.N = N, d.C = C, d.L = U, d.training = true;
-    op::CtcBackwardDesc back;
-    static_cast<op::CtcDesc&>(back) = d;
-    const auto& rows = device::cpu::table().rows;
-    const auto& forward = rows[op::AnyDesc(d).index()].front();
-    const auto& backward = rows[op::AnyDesc(back).index()].front();
-    const auto kept = static_cast<double>(forward.opaque_bytes(d, {}));
-    const double peak =
-        kept + static_cast<double>(std::max(forward.workspace_bytes(d, {}), backward.workspace_bytes(back, {})));
-    const double tables = 2.0 * 4 * frames * N * (2 * U + 1);
-    std::printf("T %d N %d U %d: peak %.2f MB, of which kept for backward %.2f MB; two tables in f32 %.2f MB\n", frames,
-                N, U, peak / 1e6, kept / 1e6, tables / 1e6);
-    EXPECT_LE(peak, tables / 2) << frames << " " << U;
-  }
-}
+TEST(Ctc, MemoryIsAtMostHalfOfTwoTables) { expect_memory_at_most_half_of_two_tables(device::cpu::table()); }
 
 }  // namespace
 }  // namespace seqgpu::ctc

@@ -3,6 +3,7 @@
 #include <functional>
 
 #include "seqgpu/error.hpp"
+#include "tests/ctc/memory.hpp"
 #include "tests/device/ctc_run.hpp"
 
 // CTC on the device under test: values and gradients against the equations in double, sizes around every edge, and what
@@ -287,21 +288,8 @@ TEST(DeviceCtc, IllegalContentIsRefusedInTheWordsOfTheCpu) {
   EXPECT_EQ(refusal([&] { run_here(padded); }), "nothing thrown");
 }
 
-TEST(DeviceCtc, WorkspaceIsAtMostHalfOfTwoTables) {
-  for (const auto& [frames, N, C, U] :
-       {std::array{150, 16, 30, 20}, {500, 32, 50, 80}, {1000, 16, 5000, 100}, {200, 64, 30, 30}}) {
-    op::CtcForwardDesc d;
-    d.T = frames, d.N = N, d.C = C, d.L = U, d.training = true;
-    const device::OpTable& table = device_under_test().backend().table();
-    const auto* row = device::choose(table, d).implementation;
-    const double mine = static_cast<double>(row->workspace_bytes(d, table.limits));
-    const double tables = 2.0 * 4 * frames * N * (2 * U + 1);
-    std::printf("T %d N %d U %d: workspace %.2f MB, kept %.2f MB; two tables in f32 %.2f MB\n", frames, N, U,
-                mine / 1e6, static_cast<double>(row->opaque_bytes(d, table.limits)) / 1e6, tables / 1e6);
-    if (device_under_test().kind() == DeviceKind::cuda || frames >= 500) {
-      EXPECT_LE(mine, tables / 2) << frames << " " << U;
-    }
-  }
+TEST(DeviceCtc, MemoryIsAtMostHalfOfTwoTables) {
+  expect_memory_at_most_half_of_two_tables(device_under_test().backend().table());
 }
 
 }  // namespace
