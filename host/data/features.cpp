@@ -57,12 +57,24 @@ void check(const FeatureOptions& o) {
   }
 }
 
-double window_at(WindowKind kind, std::size_t i, std::size_t length) {
-  const double cosine = std::cos(2 * kPi * static_cast<double>(i) / static_cast<double>(length - 1));
-  switch (kind) {
-    case WindowKind::povey: return std::pow(0.5 - 0.5 * cosine, 0.85);
-    case WindowKind::hamming: return 0.54 - 0.46 * cosine;
-    case WindowKind::hann: return 0.5 - 0.5 * cosine;
+// The same steps in either precision: in f32 each result is rounded, as where tensors are f32. Rounded from double, so
+// that no fused operation of the machine comes between.
+class Rounded {
+ public:
+  explicit Rounded(FeaturePrecision precision) : to_float_(precision == FeaturePrecision::f32) {}
+  double operator()(double x) const { return to_float_ ? double{static_cast<float>(x)} : x; }
+
+ private:
+  bool to_float_;
+};
+
+double window_at(const FeatureOptions& o, std::size_t i, std::size_t length) {
+  const Rounded r(o.precision);
+  const double cosine = r(std::cos(r(static_cast<double>(i) * r(2 * kPi / static_cast<double>(length - 1)))));
+  switch (o.window) {
+    case WindowKind::povey: return r(std::pow(r(0.5 - r(0.5 * cosine)), r(0.85)));
+    case WindowKind::hamming: return r(r(0.54) - r(r(0.46) * cosine));
+    case WindowKind::hann: return r(0.5 - r(0.5 * cosine));
     case WindowKind::rectangular: return 1.0;
   }
   return 1.0;
@@ -75,15 +87,19 @@ struct Triangle {
 };
 
 std::vector<Triangle> triangles(const FeatureOptions& o, std::size_t padded) {
-  const double low = mel(o.low_frequency), step = (mel(high_edge(o)) - low) / (o.mel_bins + 1);
+  const Rounded r(o.precision);
+  const double lowest = mel(o.low_frequency);  // in torchaudio no tensor: rounded where it meets one
+  const double low = r(lowest), step = r((mel(high_edge(o)) - lowest) / (o.mel_bins + 1));
+  const double hertz = r(o.sample_rate / static_cast<double>(padded));  // from one bin of the spectrum to the next
   std::vector<Triangle> bank(static_cast<std::size_t>(o.mel_bins));
   for (std::size_t b = 0; b < bank.size(); ++b) {
-    const double left = low + static_cast<double>(b) * step, center = left + step, right = center + step;
+    const auto corner = [&](std::size_t i) { return r(low + r(static_cast<double>(i) * step)); };
+    const double left = corner(b), center = corner(b + 1), right = corner(b + 2);
     for (std::size_t k = 0; k < padded / 2; ++k) {  // as in Kaldi, the bin at half the sample rate has no weight
-      const double m = mel(static_cast<double>(k) * o.sample_rate / static_cast<double>(padded));
+      const double m = r(1127 * r(std::log(r(1 + r(r(static_cast<double>(k) * hertz) / 700)))));
       if (m <= left || m >= right) continue;
       if (bank[b].weights.empty()) bank[b].first = k;
-      bank[b].weights.push_back(m <= center ? (m - left) / step : (right - m) / step);
+      bank[b].weights.push_back(m <= center ? r(r(m - left) / r(center - left)) : r(r(right - m) / r(right - center)));
     }
     if (bank[b].weights.empty()) {
       fail("mel_bins", "must be fewer: no bin of a spectrum of " + std::to_string(padded) +
@@ -95,12 +111,14 @@ std::vector<Triangle> triangles(const FeatureOptions& o, std::size_t padded) {
 
 // [cepstra, mel_bins] rows of the orthonormal DCT-II, times the lifter.
 std::vector<double> cepstral_matrix(const FeatureOptions& o) {
+  const Rounded r(o.precision);
+  const double turn = r(kPi / o.mel_bins);
   std::vector<double> matrix;
   for (int k = 0; k < o.cepstra; ++k) {
-    const double norm = std::sqrt((k == 0 ? 1.0 : 2.0) / o.mel_bins);
+    const double norm = r(std::sqrt((k == 0 ? 1.0 : 2.0) / o.mel_bins));
     const double l = o.cepstral_lifter, lifter = l > 0 ? 1 + 0.5 * l * std::sin(kPi * k / l) : 1.0;
     for (int b = 0; b < o.mel_bins; ++b) {
-      matrix.push_back(lifter * norm * std::cos(kPi / o.mel_bins * (b + 0.5) * k));
+      matrix.push_back(lifter * r(norm * r(std::cos(r(r(turn * (b + 0.5)) * k)))));
     }
   }
   return matrix;
@@ -114,10 +132,11 @@ double energy(std::span<const double> frame) {
 
 // Gaussian by Box and Muller, keyed by the frame so that frames do not depend on each other.
 void add_dither(std::span<double> frame, const FeatureOptions& o, std::size_t index) {
+  const Rounded r(o.precision);
   Random random(mix(o.dither_seed, index));
   for (double& x : frame) {
     const double radius = std::sqrt(-2 * std::log(1 - unit(random.next())));
-    x += o.dither * radius * std::cos(2 * kPi * unit(random.next()));
+    x = r(x + o.dither * radius * std::cos(2 * kPi * unit(random.next())));
   }
 }
 
@@ -165,12 +184,13 @@ struct FeatureExtractor::Impl {
 
   explicit Impl(const FeatureOptions& o)
       : options(o),
+        rounded(o.precision),
         length(samples_of(o.frame_length_ms, o.sample_rate)),
         shift(samples_of(o.frame_shift_ms, o.sample_rate)),
         padded(std::bit_ceil(length)),
         fft(padded),
         bank(triangles(o, padded)) {
-    for (std::size_t i = 0; i < length; ++i) window.push_back(window_at(o.window, i, length));
+    for (std::size_t i = 0; i < length; ++i) window.push_back(window_at(o, i, length));
     if (o.kind == FeatureKind::mfcc) cepstral = cepstral_matrix(o);
   }
 
@@ -186,7 +206,7 @@ struct FeatureExtractor::Impl {
     for (std::size_t i = 0; i < length; ++i) {
       std::int64_t at = start + static_cast<std::int64_t>(i);
       while (at < 0 || at >= total) at = at < 0 ? -at - 1 : 2 * total - 1 - at;  // more than once in short signals
-      frame[i] = options.sample_scale * double{samples[static_cast<std::size_t>(at)]};
+      frame[i] = rounded(options.sample_scale * double{samples[static_cast<std::size_t>(at)]});
     }
   }
 
@@ -201,13 +221,14 @@ struct FeatureExtractor::Impl {
     if (options.remove_dc) {
       double mean = 0;
       for (const double x : frame) mean += x;
-      mean /= static_cast<double>(length);
-      for (double& x : frame) x -= mean;
+      mean = rounded(mean / static_cast<double>(length));
+      for (double& x : frame) x = rounded(x - mean);
     }
     const double raw = log_energy(frame);
-    for (std::size_t i = length - 1; i > 0; --i) frame[i] -= options.preemphasis * frame[i - 1];
-    frame[0] -= options.preemphasis * frame[0];
-    for (std::size_t i = 0; i < length; ++i) frame[i] *= window[i];
+    const double c = rounded(options.preemphasis);
+    for (std::size_t i = length - 1; i > 0; --i) frame[i] = rounded(frame[i] - rounded(c * frame[i - 1]));
+    frame[0] = rounded(frame[0] - rounded(c * frame[0]));
+    for (std::size_t i = 0; i < length; ++i) frame[i] = rounded(frame[i] * window[i]);
     return options.raw_energy ? raw : log_energy(frame);
   }
 
@@ -242,6 +263,7 @@ struct FeatureExtractor::Impl {
   }
 
   FeatureOptions options;
+  Rounded rounded;
   std::size_t length, shift, padded;  // in samples
   RealFft fft;
   std::vector<Triangle> bank;    // [mel_bins]

@@ -1,7 +1,7 @@
 """Log-mel filterbanks and MFCC against torchaudio.compliance.kaldi.
 
-Compared with torchaudio computing in f64 throughout. In f32, as it is used, its triangles and its DCT are rounded, which
-its own results in f64 show; how far ours are from those is printed.
+Twice: torchaudio as it is used, in f32, against our default precision; and torchaudio in f64 throughout against our f64.
+How far the two of torchaudio are from each other is printed: more than 1e-4.
 """
 
 import os
@@ -15,8 +15,10 @@ import torchaudio.compliance.kaldi as kaldi
 
 import tensor_file
 
-# Ours are worked out in double and rounded to f32: half a unit in the last place of values above 1, twice that allowed.
-TOLERANCE = 2.0**-23
+# f32: what the project promises. What is left is torchaudio's spectrum and sums, which are double in ours.
+USED = 1e-4
+# f64: ours are rounded to f32: half a unit in the last place of values above 1, twice that allowed.
+EXACT = 2.0**-23
 
 DEFAULTS = dict(
     kind="filterbank", sample_rate=16000, frame_length_ms=25.0, frame_shift_ms=10.0, snip_edges=True, remove_dc=True,
@@ -80,33 +82,38 @@ def largest(difference):
     return difference.abs().max().item()
 
 
-def main():
-    dump, failed, worst = sys.argv[1], 0, 0.0
-    rounded, own = {"filterbank": 0.0, "mfcc": 0.0}, {"filterbank": 0.0, "mfcc": 0.0}
+def ours(dump, samples, o, precision):
     with tempfile.TemporaryDirectory() as folder:
         source, result = os.path.join(folder, "in.safetensors"), os.path.join(folder, "out.safetensors")
-        for name, options in CASES.items():
-            o = {**DEFAULTS, **options}
-            samples = signal(o["sample_rate"]).unsqueeze(0)
-            metadata = {k: str(int(v)) if isinstance(v, bool) else str(v) for k, v in o.items()}
-            tensor_file.write(source, {"samples": samples[0].float()}, metadata)
-            subprocess.run([dump, source, result], check=True)
-            got, want = tensor_file.read(result)["features"].double(), in_double(samples, o)
-            if got.shape != want.shape:
+        metadata = {k: str(int(v)) if isinstance(v, bool) else str(v) for k, v in o.items()}
+        tensor_file.write(source, {"samples": samples[0].float()}, {**metadata, "precision": precision})
+        subprocess.run([dump, source, result], check=True)
+        return tensor_file.read(result)["features"].double()
+
+
+def main():
+    dump, failed = sys.argv[1], 0
+    most = {kind: dict.fromkeys(("f32", "f64", "own"), 0.0) for kind in ("filterbank", "mfcc")}
+    for name, options in CASES.items():
+        o = {**DEFAULTS, **options}
+        samples = signal(o["sample_rate"]).unsqueeze(0)
+        used, exact = expected(samples.float(), o).double(), in_double(samples, o)
+        got = {precision: ours(dump, samples, o, precision) for precision in ("f32", "f64")}
+        for precision, want, bound in (("f32", used, USED), ("f64", exact, EXACT * exact.abs().clamp(min=1))):
+            if got[precision].shape != want.shape:
                 failed += 1
-                print("FAILED %s: shape %s, expected %s" % (name, tuple(got.shape), tuple(want.shape)))
+                print("FAILED %s: shape %s, expected %s" % (name, tuple(got[precision].shape), tuple(want.shape)))
                 continue
-            if not torch.all((got - want).abs() <= TOLERANCE * want.abs().clamp(min=1)):
+            off = largest(got[precision] - want)
+            most[o["kind"]][precision] = max(most[o["kind"]][precision], off)
+            if not torch.all((got[precision] - want).abs() <= bound):
                 failed += 1
-                print("FAILED %s: off by %g" % (name, largest(got - want)))
-            used = expected(samples.float(), o).double()
-            worst = max(worst, largest(got - want))
-            rounded[o["kind"]] = max(rounded[o["kind"]], largest(got - used))
-            own[o["kind"]] = max(own[o["kind"]], largest(used - want))
-    print("torchaudio %s: %d sets of options, %d failed, largest difference %.2g"
-          % (torchaudio.__version__, len(CASES), failed, worst))
-    for kind in rounded:
-        print("  %s from torchaudio's in f32: %.2g, its own rounding: %.2g" % (kind, rounded[kind], own[kind]))
+                print("FAILED %s: in %s off by %g" % (name, precision, off))
+        most[o["kind"]]["own"] = max(most[o["kind"]]["own"], largest(used - exact))
+    print("torchaudio %s: %d sets of options, %d failed" % (torchaudio.__version__, len(CASES), failed))
+    for kind, off in most.items():
+        print("  %s: largest difference in f32 %.2g, in f64 %.2g; torchaudio's f32 from its f64 %.2g"
+              % (kind, off["f32"], off["f64"], off["own"]))
     return failed > 0
 
 

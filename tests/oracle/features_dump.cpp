@@ -40,6 +40,7 @@ void dump(const std::string& from, const std::string& to) {
   o.energy_floor = number("energy_floor");
   o.cepstra = std::stoi(text("cepstra"));
   o.cepstral_lifter = number("cepstral_lifter");
+  o.precision = text("precision") == "f64" ? data::FeaturePrecision::f64 : data::FeaturePrecision::f32;
 
   TensorFile out;
   out.tensors["features"] = data::FeatureExtractor(o)(file.tensors.at("samples").view<float>());

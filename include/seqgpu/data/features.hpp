@@ -14,6 +14,11 @@ namespace seqgpu::data {
 enum class FeatureKind : std::uint8_t { filterbank, mfcc };
 /// povey: Hann's to the power 0.85, which unlike Hamming's goes to 0 at the ends.
 enum class WindowKind : std::uint8_t { povey, hamming, hann, rectangular };
+/// f32: the frame up to its window, the triangles and the DCT are rounded to f32 step by step, as in
+/// torchaudio.compliance.kaldi; the spectrum and the sums are double. f64: all is double. The two differ by what
+/// torchaudio's features do from Kaldi's equations: up to 3e-4 for energies, 1e-3 for MFCC (whose DCT has the angle of
+/// the cosine in f32; Kaldi's own has not).
+enum class FeaturePrecision : std::uint8_t { f32, f64 };
 
 /// "filterbank", ...; "povey", ...
 SEQGPU_API const char* to_string(FeatureKind kind);
@@ -46,12 +51,14 @@ struct FeatureOptions {
 
   int cepstra = 13;             ///< mfcc: coefficients, coefficient 0 included
   double cepstral_lifter = 22;  ///< mfcc: coefficient k is scaled by 1 + L/2 sin(pi k / L); 0: not at all
+
+  FeaturePrecision precision = FeaturePrecision::f32;
 };
 
 /// Mel-scale log filterbank energies, or mel-frequency cepstral coefficients (Davis, Mermelstein 1980), as Kaldi
 /// computes them (Povey et al. 2011): frame, dither, DC removal, pre-emphasis, window, zeros up to a power of two,
 /// spectrum, triangles equidistant in mel(f) = 1127 ln(1 + f/700), log; then for mfcc the orthonormal DCT-II and
-/// lifter. Worked out in double.
+/// lifter. Within 1e-4 of torchaudio.compliance.kaldi in f32, save energies 70 dB below their frame: FeaturePrecision.
 class SEQGPU_API FeatureExtractor {
  public:
   /// @throws Error{invalid_argument} naming the option that is out of range, or a triangle that no bin of the spectrum
