@@ -58,7 +58,8 @@ SpeechExample read_example(const Manifest& manifest, const Utterance& utterance,
                            const SymbolTable& symbols, const SpeechReadOptions& options) {
   SpeechExample example;
   example.source = manifest.name + ":" + std::to_string(utterance.line);
-  example.labels = symbols.encode(utterance.transcript);
+  example.labels = options.unknown == UnknownSymbols::refused ? symbols.encode(utterance.transcript)
+                                                              : symbols.encode(utterance.transcript, example.unknown);
   example.features = extractor(
       read_audio(utterance.path, {.sample_rate = extractor.options().sample_rate, .channel = options.channel}));
   if (options.delta_order > 0)

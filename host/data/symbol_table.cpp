@@ -95,6 +95,19 @@ std::vector<std::int32_t> SymbolTable::encode(std::string_view transcript) const
   return labels;
 }
 
+std::vector<std::int32_t> SymbolTable::encode(std::string_view transcript, std::vector<std::string>& unknown) const {
+  std::vector<std::int32_t> labels;
+  for (std::string& unit : split_transcript(transcript, unit_)) {
+    const auto found = ids_.find(unit);
+    if (found != ids_.end()) {
+      labels.push_back(found->second);
+    } else {
+      unknown.push_back(std::move(unit));
+    }
+  }
+  return labels;
+}
+
 std::string SymbolTable::decode(std::span<const std::int32_t> labels) const {
   std::string text;
   for (const std::int32_t label : labels) {

@@ -108,6 +108,10 @@ TEST(SymbolTable, NamesTheUnknownSymbol) {
   }
   const SymbolTable empty;
   EXPECT_THROW(empty.encode("a"), Error);
+  std::vector<std::string> unknown{"before"};
+  EXPECT_EQ(SymbolTable::build(said, TranscriptUnit::words).encode("three two four three one", unknown),
+            (Labels{2, 1}));
+  EXPECT_EQ(unknown, (std::vector<std::string>{"before", "three", "four", "three"}));
   EXPECT_THROW(empty.symbol(1), Error);
   EXPECT_THROW(empty.decode(Labels{-1}), Error);
 }

@@ -241,6 +241,10 @@ TEST_F(SpeechFiles, ThatCannotBeUsedAreNamedByLine) {
   EXPECT_EQ(speech.bad_utterances, 11);
   EXPECT_NE(speech.first_bad.find("set.tsv:2"), std::string::npos);
   EXPECT_THROW(read_speech(manifest(all), extractor, symbols, {.skip_bad = 10}), Error);
+  const SpeechSet aside =
+      read_speech(manifest("good.wav\tc a c\n"), extractor, symbols, {.unknown = UnknownSymbols::set_aside});
+  EXPECT_EQ(aside.examples.front().labels, Ints{1});
+  EXPECT_EQ(aside.examples.front().unknown, (std::vector<std::string>{"c", "c"}));
   try {  // an option at fault is no fault of the files
     read_speech(good, extractor, symbols, {.delta_order = 9, .skip_bad = 100});
     ADD_FAILURE();

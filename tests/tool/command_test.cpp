@@ -87,6 +87,42 @@ TEST_F(Commands, EvalCountsWhatTrainCounted) {
   EXPECT_EQ(run("eval --run F/run --data F/test.tsv --decoder beam --beam-width 4").code, 0);
 }
 
+// A symbol that training did not show can only be heard as another, or missed: that is an error, not bad data.
+TEST_F(Commands, EvalCountsUnknownSymbolsAsErrors) {
+  const auto scores_of = [](const std::string& name, const std::string& lines) {
+    std::ofstream(*folder_ / name) << lines;
+    const Outcome outcome = run("eval --run F/run --json --data F/" + name);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    EXPECT_THAT(outcome.err, testing::Not(HasSubstr("left out")));
+    return json::parse(outcome.out);
+  };
+  std::string first = run("predict --run F/run F/test/00000.wav").out,
+              second = run("predict --run F/run F/test/00001.wav").out;
+  first = first.substr(first.find('\t') + 1, first.find('\n') - first.find('\t') - 1);
+  second = second.substr(second.find('\t') + 1, second.find('\n') - second.find('\t') - 1);
+  const std::string right = "test/00000.wav\t" + first + "\n";
+  const json known = scores_of("known.tsv", right);
+  EXPECT_EQ(known.at("characters").at("rate"), 0);
+  EXPECT_EQ(known.at("unknown_symbols"), 0);
+  EXPECT_EQ(known.at("unknown"), json::array());
+
+  // The second has one letter taken for z and two unknown ones more than it says.
+  const std::string lines = right + "test/00001.wav\tz" + second.substr(1) + "zy\n";
+  const json scores = scores_of("unknown.tsv", lines);
+  const json& characters = scores.at("characters");
+  EXPECT_EQ(characters.at("reference"), first.size() + second.size() + 2);
+  EXPECT_EQ(characters.at("substitutions"), 1);
+  EXPECT_EQ(characters.at("deletions"), 2);
+  EXPECT_EQ(characters.at("insertions"), 0);
+  EXPECT_EQ(scores.at("recordings"), 2);
+  EXPECT_EQ(scores.at("unknown_symbols"), 3);
+  EXPECT_EQ(scores.at("unknown"), json::parse(R"([["z", 2], ["y", 1]])"));
+  // That of the recordings whose symbols are all known.
+  EXPECT_NEAR(scores.at("loss").get<double>(), known.at("loss").get<double>(), 1e-5);
+  EXPECT_THAT(run("eval --run F/run --data F/unknown.tsv").out,
+              HasSubstr("unknown symbols in the data, counted as errors: 3 (\"z\" 2 times, \"y\")\n"));
+}
+
 TEST_F(Commands, PredictTakesFilesAndListsAndGivesTimes) {
   const Outcome files = run("predict --run F/run F/test/00000.wav F/test/00001.wav");
   ASSERT_EQ(files.code, 0) << files.err;
@@ -118,7 +154,7 @@ TEST_F(Commands, ExitCodesSayWhatWentWrong) {
     EXPECT_EQ(outcome.out, "") << words;
   };
   std::ofstream(*folder_ / "cut.wav") << "RIFF";
-  std::ofstream(*folder_ / "bad.tsv") << "test/00000.wav\tabc\ncut.wav\tabc\ntest/00001.wav\tabz\n";
+  std::ofstream(*folder_ / "bad.tsv") << "test/00000.wav\tabc\ncut.wav\tabc\ncut.wav\tabz\n";
   std::ofstream(*folder_ / "bad.arpa") << "\\data\\\nngram 1=2\n\n\\1-grams:\n-1 a\n\n\\end\\\n";
   fails("eval --run F/run --data F/bad.tsv", 2, "bad.tsv:2");
   fails("eval --run F/run --data F/bad.tsv --skip-bad 1", 2, "bad.tsv:3");

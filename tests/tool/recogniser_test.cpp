@@ -86,7 +86,8 @@ TEST_F(RecogniserRun, LearnsChordsAndSurvivesAFile) {
   EXPECT_FALSE(model.is_tagger());
   LoadedRecogniser loaded = load_recogniser(model, device);
   data::Manifest manifest = load_manifest(files_.test_manifest, 0);
-  Recordings read = loaded.front_end.read(manifest.name, manifest.utterances, loaded.recogniser->symbols(), 0);
+  Recordings read = loaded.front_end.read(manifest.name, manifest.utterances, loaded.recogniser->symbols(),
+                                          data::UnknownSymbols::refused, 0);
   loaded.front_end.normalise(read);
   const Recordings& dev = task.corpus().dev;
   for (std::size_t i = 0; i < dev.size(); ++i) {
@@ -141,7 +142,7 @@ TEST_F(RecogniserRun, CountsErrorsAndWhatWasConfused) {
   std::vector<Transcription> transcriptions;
   const auto add = [&](const char* said, const char* heard, double loss) {
     recordings.utterances.push_back({"x.wav", said, 1});
-    recordings.examples.push_back({{}, std::vector<std::int32_t>(2, 1), ""});
+    recordings.examples.push_back({{}, std::vector<std::int32_t>(2, 1), "", {}});
     transcriptions.emplace_back();
     transcriptions.back().text = heard;
     transcriptions.back().loss = loss;
@@ -160,6 +161,52 @@ TEST_F(RecogniserRun, CountsErrorsAndWhatWasConfused) {
     confusions.push_back(c.reference + ">" + c.hypothesis + " " + std::to_string(c.count));
   }
   EXPECT_THAT(confusions, ElementsAre("two>three 2", "one> 1", "one>five 1"));
+}
+
+TEST_F(RecogniserRun, SymbolsThatItCannotWriteAreErrors) {
+  Recordings recordings;
+  std::vector<Transcription> transcriptions;
+  const auto add = [&](const char* said, std::vector<std::string> unknown, const char* heard, double loss) {
+    const std::size_t known = data::split_transcript(said, data::TranscriptUnit::words).size() - unknown.size();
+    recordings.utterances.push_back({"x.wav", said, 1});
+    recordings.examples.push_back({{}, std::vector<std::int32_t>(known, 1), "", std::move(unknown)});
+    transcriptions.emplace_back();
+    transcriptions.back().text = heard;
+    transcriptions.back().loss = loss;
+  };
+  add("one zwei", {"zwei"}, "one two", 5);           // taken for another
+  add("drei one zwei", {"drei", "zwei"}, "one", 6);  // missed
+  add("vier", {"vier"}, "", 7);                      // nothing else said
+  const SpeechScores none = score(recordings, transcriptions, data::TranscriptUnit::words);
+  EXPECT_TRUE(std::isnan(none.loss));  // no transcript has a probability
+  add("one two", {}, "one two", 3);
+  add("funf sechs sieben", {"funf", "sechs", "sieben"}, "one one one", 9);
+
+  const SpeechScores scores = score(recordings, transcriptions, data::TranscriptUnit::words);
+  EXPECT_EQ(scores.words, (data::ErrorCounts{4, 3, 0, 11}));
+  EXPECT_EQ(scores.wrong_recordings, 4);
+  EXPECT_DOUBLE_EQ(scores.loss, 1.5);
+  EXPECT_EQ(scores.unknown_count(), 7);
+  ASSERT_EQ(scores.unknown.size(), 6u);
+  EXPECT_EQ(scores.unknown.front().text, "zwei");
+  EXPECT_EQ(scores.unknown.front().count, 2);
+  EXPECT_THAT(score_table(scores),
+              HasSubstr("unknown symbols in the data, counted as errors: 7 (\"zwei\" 2 times, \"drei\", \"funf\", "
+                        "\"sechs\", \"sieben\" and 1 more)\n"));
+}
+
+TEST_F(RecogniserRun, TrainingRefusesASymbolOfDevOrTestThatItDoesNotShow) {
+  for (std::string Config::*part : {&Config::dev, &Config::test}) {
+    Config config = config_;
+    config.*part = write("other.tsv", "train/00000.wav\tabc\ntrain/00001.wav\tabz\n");
+    try {
+      load_speech_corpus(config);
+      ADD_FAILURE() << "no error";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::invalid_file);
+      EXPECT_THAT(error.what(), testing::AllOf(HasSubstr("other.tsv:2"), HasSubstr("\"z\"")));
+    }
+  }
 }
 
 TEST_F(RecogniserRun, BadDataNamesFileAndLine) {

@@ -74,6 +74,8 @@ class SEQGPU_API SymbolTable {
 
   /// @throws Error{invalid_argument} naming the first unit that is not in the table
   std::vector<std::int32_t> encode(std::string_view transcript) const;
+  /// The same, but units that are not in the table go to the end of `unknown`, in order, and have no label.
+  std::vector<std::int32_t> encode(std::string_view transcript, std::vector<std::string>& unknown) const;
   /// The transcript of the labels; blanks say nothing. @throws Error{invalid_argument} as symbol()
   std::string decode(std::span<const std::int32_t> labels) const;
 

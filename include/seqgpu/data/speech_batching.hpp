@@ -15,16 +15,22 @@ namespace seqgpu::data {
 
 /// One utterance as a recogniser sees it.
 struct SpeechExample {
-  HostTensor features;               ///< [T, F] f32
-  std::vector<std::int32_t> labels;  ///< [L] of a SymbolTable, none of them the blank
-  std::string source;                ///< "manifest:line", for messages
+  HostTensor features;                 ///< [T, F] f32
+  std::vector<std::int32_t> labels;    ///< [L] of a SymbolTable, none of them the blank
+  std::string source;                  ///< "manifest:line", for messages
+  std::vector<std::string> unknown{};  ///< units of the transcript that the table lacks; they have no label
 };
+
+/// What becomes of a transcript with symbols that are not in the table. set_aside: they go to SpeechExample::unknown,
+/// for an evaluation to count; nothing can be trained on them.
+enum class UnknownSymbols : std::uint8_t { refused, set_aside };
 
 struct SpeechReadOptions {
   int delta_order = 0;  ///< add_deltas() after the features; 0: none
   int delta_window = 2;
   int stack = 1, stride = 1;  ///< stack_frames() after that
   int channel = -1;           ///< as in WavOptions
+  UnknownSymbols unknown = UnknownSymbols::refused;
   std::int64_t skip_bad = 0;  ///< up to this many utterances that cannot be used are counted and left out
 };
 
@@ -39,8 +45,8 @@ SEQGPU_API std::int64_t least_frames(std::span<const std::int32_t> labels);
 
 /// Reads the sound of each utterance and computes its features and labels.
 /// @throws Error{invalid_file} at "manifest:line" with what is wrong: a sound file that read_audio() refuses or
-///         of another rate than the extractor's, a symbol that is not in the table, a transcript longer than its frames
-///         can align
+///         of another rate than the extractor's, a symbol that is not in the table (unless set aside), a transcript
+///         longer than its frames can align
 /// @throws Error{io_failure} at "manifest:line" where the sound file cannot be opened; both beyond `skip_bad` such
 SEQGPU_API SpeechSet read_speech(const Manifest& manifest, const FeatureExtractor& extractor,
                                  const SymbolTable& symbols, const SpeechReadOptions& options = {});

@@ -85,7 +85,9 @@ FrameLayout FrontEnd::layout() const {
 }
 
 Recordings FrontEnd::read(const std::string& name, std::vector<data::Utterance> utterances,
-                          const data::SymbolTable& symbols, std::int64_t skip_bad) const {
+                          const data::SymbolTable& symbols, data::UnknownSymbols unknown, std::int64_t skip_bad) const {
+  data::SpeechReadOptions options = options_;
+  options.unknown = unknown;
   std::vector<std::optional<data::SpeechExample>> examples(utterances.size());
   std::vector<std::exception_ptr> failures(utterances.size());
   std::atomic<std::size_t> next{0};
@@ -93,7 +95,7 @@ Recordings FrontEnd::read(const std::string& name, std::vector<data::Utterance> 
     for (std::size_t i = next++; i < utterances.size(); i = next++) {
       try {
         const data::Manifest one{name, {utterances[i]}, 0, {}};
-        examples[i] = std::move(data::read_speech(one, extractor_, symbols, options_).examples.front());
+        examples[i] = std::move(data::read_speech(one, extractor_, symbols, options).examples.front());
       } catch (...) {
         failures[i] = std::current_exception();
       }
@@ -153,7 +155,7 @@ SpeechCorpus load_speech_corpus(const Config& given) {
   }
   const auto read = [&](data::Manifest manifest) {
     return corpus.front_end.read(manifest.name, std::move(manifest.utterances), corpus.symbols,
-                                 config.skip_bad - manifest.bad_lines);
+                                 data::UnknownSymbols::refused, config.skip_bad - manifest.bad_lines);
   };
   corpus.train = read(std::move(train));
   if (!config.test.empty()) corpus.test = read(load_manifest(config.test, config.skip_bad));

@@ -41,10 +41,11 @@ class FrontEnd {
   const data::FeatureStatistics& statistics() const { return statistics_; }
 
   /// Reads each sound file, on several threads. `name` and the line of an utterance are what messages call it.
+  /// @param unknown   what becomes of transcripts with symbols that are not in the table
   /// @param skip_bad  up to this many that cannot be used are counted and left out, and one line to stderr says so
   /// @throws Error{invalid_file} or {io_failure} with file and line, as data::read_speech(); beyond skip_bad
   Recordings read(const std::string& name, std::vector<data::Utterance> utterances, const data::SymbolTable& symbols,
-                  std::int64_t skip_bad) const;
+                  data::UnknownSymbols unknown, std::int64_t skip_bad) const;
   /// Measures the recordings. Normalises nothing, nor does read() before it.
   void measure(const Recordings& recordings);
   void normalise(Recordings& recordings) const;

@@ -106,7 +106,8 @@ void predict_transcripts(const ModelFile& model, const Device& device, const Pre
     const auto first = list.files.begin() + static_cast<std::ptrdiff_t>(begin);
     const std::vector<data::Utterance> files(
         first, first + static_cast<std::ptrdiff_t>(std::min(kFilesAtOnce, list.files.size() - begin)));
-    Recordings recordings = loaded.front_end.read(list.name, files, recogniser.symbols(), may_skip);
+    Recordings recordings =
+        loaded.front_end.read(list.name, files, recogniser.symbols(), data::UnknownSymbols::refused, may_skip);
     may_skip -= static_cast<std::int64_t>(files.size() - recordings.size());
     loaded.front_end.normalise(recordings);
     const auto transcriptions = recogniser.transcribe(recordings.examples, decoder);

@@ -15,17 +15,26 @@ struct Confusion {
   std::int64_t count = 0;
 };
 
+/// A symbol of the references that the model cannot write.
+struct UnknownSymbol {
+  std::string text;
+  std::int64_t count = 0;
+};
+
 /// Errors over a set of recordings, as sclite counts them.
 struct SpeechScores {
   data::ErrorCounts characters, words;
   std::int64_t recordings = 0, wrong_recordings = 0;  ///< wrong: with any error in its words
-  double loss = 0;                                    ///< CTC's, by symbol
-  std::vector<Confusion> confusions;                  ///< of the model's unit, the most frequent first
+  double loss = 0;                     ///< CTC's, by symbol, where all symbols are known; NaN: no such recording
+  std::vector<Confusion> confusions;   ///< of the model's unit, the most frequent first
+  std::vector<UnknownSymbol> unknown;  ///< each of them an error; the most frequent first
 
   /// Of the model's unit.
   const data::ErrorCounts& of(data::TranscriptUnit unit) const {
     return unit == data::TranscriptUnit::words ? words : characters;
   }
+  /// Of the references, in all.
+  std::int64_t unknown_count() const;
 };
 
 SpeechScores score(const Recordings& recordings, const std::vector<Transcription>& transcriptions,
