@@ -78,7 +78,12 @@ inline const op::AnyDesc kGather = op::GatherDesc{DType::f32, 7, 1, 32};
 
 inline Launch make(const Implementation& implementation, std::vector<const void*> inputs, std::vector<void*> outputs,
                    int stream = 0, std::vector<int> waits = {}, const op::AnyDesc& desc = kCopy) {
-  return {&implementation, &desc, std::move(inputs), std::move(outputs), nullptr, stream, std::move(waits)};
+  return {.implementation = &implementation,
+          .desc = &desc,
+          .inputs = std::move(inputs),
+          .outputs = std::move(outputs),
+          .stream = stream,
+          .waits = std::move(waits)};
 }
 
 struct Ints {
