@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <variant>
@@ -75,15 +76,16 @@ struct Launch {
   std::vector<const void*> inputs;
   std::vector<void*> outputs;
   void* workspace = nullptr;
-  void* prepared = nullptr;
-  bool prepare = false;  // run the preparation first
   int stream = 0;
   std::vector<int> waits;  // indices of launches on other streams that must have ended
+  void* prepared = nullptr;
+  bool prepare = false;  // run the preparation first
 };
 
 struct Work {
   std::vector<Launch> launches;  // in an order that respects `waits` and each stream's own order
   int streams = 1;
+  double cost = std::numeric_limits<double>::infinity();  // of all launches, as op::cost_of; infinite: not known
   /// Small results, copied to the host when run() ends: cheaper than a download of each.
   struct Fetch {
     void* to = nullptr;
@@ -141,8 +143,13 @@ class Buffer {
   std::int64_t bytes_ = 0;
 };
 
+// In the unit of op::cost_of. A step of one sequence of an LSTM of 256 units, some 25 us, is half of it; to wake a
+// sleeping thread takes as long, and milliseconds on a machine with other work.
+inline constexpr double kLeastShared = 2e6;
+
 /// The CPU; threads >= 1.
-std::shared_ptr<Backend> make_cpu_backend(int threads);
+/// @param least_shared  a Work of a smaller cost runs on the caller's thread alone
+std::shared_ptr<Backend> make_cpu_backend(int threads, double least_shared = kLeastShared);
 struct CudaOptions {
   int device = 0;
   int streams = 4;

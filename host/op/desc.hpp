@@ -158,7 +158,7 @@ using AnyDesc =
 
 /// "matmul", "recurrent_backward", ...
 const char* name_of(const AnyDesc& desc);
-/// Rough cost in floating-point operations; steers stream assignment only.
+/// Rough cost in floating-point operations; steers who works on what, and no result.
 double cost_of(const AnyDesc& desc);
 /// True if output 0 may overwrite input 0 element by element.
 bool in_place(const AnyDesc& desc);

@@ -173,10 +173,12 @@ std::byte* address(const Program& p, const Bases& bases, int value) {
 device::Work bind(const Program& p, const Bases& bases) {
   device::Work work;
   work.streams = p.streams;
+  work.cost = 0;
   for (const Step& step : p.steps) {
     device::Launch launch;
     launch.implementation = step.implementation;
     launch.desc = &p.graph.nodes[at(step.node)].desc;
+    work.cost += op::cost_of(*launch.desc);
     for (const int in : step.inputs) launch.inputs.push_back(address(p, bases, in));
     for (const int out : step.outputs) launch.outputs.push_back(address(p, bases, out));
     launch.workspace = bases.arena + step.workspace_offset;

@@ -2,6 +2,7 @@
 
 #include "seqgpu/seqgpu.hpp"
 #include "tests/ctc/run.hpp"
+#include "tests/support/sharing_cpu.hpp"
 
 // The gradient in the place of the logits: the same bits, less memory, and an error where it cannot be.
 namespace seqgpu::ctc {
@@ -76,7 +77,7 @@ Value read_aside(Graph& g, Value logits, const CtcInputs& in, const CtcOptions& 
 
 TEST(CtcInPlace, SavesTheSizeOfTheLogits) {
   for (const int threads : {1, 2, 4}) {
-    const Device device = cpu_device(threads);
+    const Device device = support::sharing_cpu(threads);
     Model in_place(device, true, alone), apart(device, false, kept), aside(device, true, read_aside);
     EXPECT_TRUE(in_place.gradient() == apart.gradient()) << threads;
     EXPECT_TRUE(aside.gradient() == apart.gradient()) << threads;

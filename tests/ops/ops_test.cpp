@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "tests/ops/all_cases.hpp"
+#include "tests/support/sharing_cpu.hpp"
 
 // Every operation: values against tests/reference, gradients against central differences.
 namespace seqgpu::ops {
@@ -17,7 +18,7 @@ TEST(Ops, ValuesMatchReference) {
 }
 
 TEST(Ops, ValuesWithThreads) {
-  const Device three = cpu_device(3);  // more than most test machines have cores
+  const Device three = support::sharing_cpu(3);  // more than most test machines have cores
   for (const int64_t size : {0, 17, 5000})
     for (const Case& c : all_cases(size)) expect_values(c, three);
 }
@@ -57,8 +58,8 @@ TEST(Ops, DropoutDrawsPhiloxMask) {
   for (const int threads : {1, 2, 4})
     for (const float rate : {0.f, 0.25f, 0.5f, 0.9f})
       for (const bool shared : {false, true}) {
-        expect_values(dropout_case(1, 1, 1, rate, shared), cpu_device(threads), true);
-        expect_values(dropout_case(9, 31, 33, rate, shared), cpu_device(threads), true);
+        expect_values(dropout_case(1, 1, 1, rate, shared), support::sharing_cpu(threads), true);
+        expect_values(dropout_case(9, 31, 33, rate, shared), support::sharing_cpu(threads), true);
       }
 }
 

@@ -6,6 +6,7 @@
 
 #include "tests/ops/cases.hpp"
 #include "tests/reference/recurrent.hpp"
+#include "tests/support/sharing_cpu.hpp"
 
 // Stacked layers as a user builds them: every cell, direction and option, values and gradients.
 namespace seqgpu::ops {
@@ -219,7 +220,7 @@ TEST_P(RecurrentLayers, ValuesMatchReference) {
 }
 
 TEST_P(RecurrentLayers, ValuesWithThreads) {
-  const Device two = cpu_device(2);
+  const Device two = support::sharing_cpu(2);
   for (const Case& c : cases_of(GetParam(), {4, 9, 5, 33})) expect_values(c, two);
 }
 

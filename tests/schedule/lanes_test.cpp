@@ -4,8 +4,10 @@
 
 #include <memory>
 #include <random>
+#include <set>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 // Worker threads under random programs of fake launches. What launches touch is not atomic on purpose: a missing wait
@@ -115,6 +117,53 @@ TEST(Lanes, RethrowAndGoOn) {
       run_and_check(lanes, p, want);
     }
   }
+}
+
+/// Notes which thread it ran on.
+void launch_threads(const op::AnyDesc&, const Arguments& a) {
+  auto& threads = *static_cast<std::vector<std::thread::id>*>(a.outputs[0]);
+  a.parallel->for_each(static_cast<std::int64_t>(threads.size()), [&](std::int64_t tile) {
+    threads[static_cast<std::size_t>(tile)] = std::this_thread::get_id();
+  });
+}
+
+TEST(Lanes, ASmallProgramStaysOnTheCallersThread) {
+  const Implementation row{"threads", nullptr, nullptr, nullptr, launch_threads};
+  cpu::Lanes lanes(3);
+  std::vector<std::vector<std::thread::id>> threads(6, std::vector<std::thread::id>(20));
+  Work work;
+  work.streams = 3;
+  work.cost = 1e5;
+  for (std::size_t i = 0; i < threads.size(); ++i) {
+    Launch launch;
+    launch.implementation = &row, launch.desc = &kDesc, launch.outputs = {&threads[i]};
+    launch.stream = static_cast<int>(i % 3);
+    work.launches.push_back(launch);
+  }
+  lanes.run(work);
+  for (const auto& ran : threads) {
+    for (const std::thread::id id : ran) EXPECT_EQ(id, std::this_thread::get_id());
+  }
+  work.cost = 1e9;  // a large one has its streams on other threads
+  lanes.run(work);
+  std::set<std::thread::id> all;
+  for (const auto& ran : threads) all.insert(ran.begin(), ran.end());
+  EXPECT_GT(all.size(), 1u);
+}
+
+TEST(Lanes, SmallProgramsRethrowToo) {
+  cpu::Lanes lanes(2);
+  FakeProgram p = random_program(3, 40, 4);
+  p.work.cost = 1e5;
+  const std::vector<int> want = expected_values(p);
+  p.fakes[20]->fails = true;
+  EXPECT_THROW(lanes.run(p.work), std::runtime_error);
+  EXPECT_EQ(p.fakes[19]->value, want[19]);
+  EXPECT_EQ(p.fakes[21]->value, 0);
+  p.fakes[20]->fails = false;
+  run_and_check(lanes, p, want);
+  p.work.cost = 1e9;
+  run_and_check(lanes, p, want);
 }
 
 TEST(Lanes, EmptyProgram) {

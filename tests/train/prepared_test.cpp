@@ -7,6 +7,7 @@
 
 #include "graph/data.hpp"
 #include "schedule/program.hpp"
+#include "tests/support/sharing_cpu.hpp"
 #include "tests/train/tagger.hpp"
 
 // What a session packs once: the same bits as packing at every run, new when a parameter is, and accounted for.
@@ -109,7 +110,7 @@ std::vector<Variant> variants() {
 
 TEST(Prepared, GivesTheBitsOfPackingAtEveryRun) {
   for (const int threads : {1, 2}) {
-    const Device device = cpu_device(threads);
+    const Device device = support::sharing_cpu(threads);
     for (const Variant& variant : variants()) {
       const Model model(device, variant.options, variant.dtype);
       Sessions sessions(device, model);
@@ -168,7 +169,7 @@ TEST(Prepared, FollowsATrainer) {
 }
 
 TEST(Prepared, ALayerUsedTwiceAtOnce) {
-  const Device device = cpu_device(2);
+  const Device device = support::sharing_cpu(2);
   const Model model(device, {.cell = CellKind::gru, .input = 7, .hidden = 16});
   const auto twice = [&](Graph& g) {
     const Value x = g.input("x", DType::f32, {"T", "N", "I"}), lengths = g.input("lengths", DType::i32, {"N"});
@@ -189,7 +190,7 @@ TEST(Prepared, ALayerUsedTwiceAtOnce) {
 
 TEST(Prepared, ARunThatFailsLeavesNothingHalfDone) {
   for (const int threads : {1, 2}) {
-    const Device device = cpu_device(threads);
+    const Device device = support::sharing_cpu(threads);
     Model model(device, {.cell = CellKind::lstm, .input = 7, .hidden = 16, .layers = 2, .bidirectional = true});
     Sessions sessions(device, model);
     const Batch batch = model.batch(4, 3);

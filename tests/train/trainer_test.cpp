@@ -6,6 +6,7 @@
 #include <random>
 
 #include "tests/support/gradient_check.hpp"
+#include "tests/support/sharing_cpu.hpp"
 #include "tests/train/allocation_counter.hpp"
 #include "tests/train/tagger.hpp"
 
@@ -28,7 +29,7 @@ Adam adam_with_all() { return {.rate = 0.01f, .clip_norm = 1.f, .clip_value = 0.
 TEST(Trainer, SteadyStateAllocatesNothing) {
   for (const int threads : {1, 2, 3}) {
     for (const CellKind cell : kCells) {
-      const Device device = cpu_device(threads);
+      const Device device = support::sharing_cpu(threads);
       Tagger tagger(device, everything(cell));
       Trainer trainer(device, tagger.parameters, adam_with_all(), [&](Graph& g) { return tagger.loss(g); });
       const Batch batches[] = {tagger_batch(5, 4, 1), tagger_batch(7, 3, 2)};
@@ -131,7 +132,7 @@ struct History {
   TensorMap parameters;
 };
 History train_all(CellKind cell, int threads) {
-  const Device device = cpu_device(threads);
+  const Device device = support::sharing_cpu(threads);
   TaggerOptions o = everything(cell);
   o.hidden = 33;
   Tagger tagger(device, o);

@@ -13,7 +13,7 @@ namespace {
 
 class CpuBackend final : public Backend {
  public:
-  explicit CpuBackend(int threads) : lanes_(threads) {}
+  CpuBackend(int threads, double least_shared) : lanes_(threads, least_shared) {}
 
   DeviceKind kind() const override { return DeviceKind::cpu; }
   std::string name() const override {
@@ -62,6 +62,8 @@ class CpuBackend final : public Backend {
 
 }  // namespace
 
-std::shared_ptr<Backend> make_cpu_backend(int threads) { return std::make_shared<CpuBackend>(threads); }
+std::shared_ptr<Backend> make_cpu_backend(int threads, double least_shared) {
+  return std::make_shared<CpuBackend>(threads, least_shared);
+}
 
 }  // namespace seqgpu::device

@@ -1,12 +1,16 @@
 #include "device/cpu/lanes.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "device/cpu/spin.hpp"
 
 namespace seqgpu::device::cpu {
 
-Lanes::Lanes(int threads) : threads_(threads), offers_(std::make_unique<Offer[]>(static_cast<std::size_t>(threads))) {
+Lanes::Lanes(int threads, double least_shared)
+    : threads_(threads),
+      least_shared_(least_shared),
+      offers_(std::make_unique<Offer[]>(static_cast<std::size_t>(threads))) {
   for (int lane = 0; lane < threads; ++lane) offers_[static_cast<std::size_t>(lane)].lanes = this;
   for (int lane = 1; lane < threads; ++lane) workers_.emplace_back([this, lane] { worker(lane); });
 }
@@ -72,35 +76,36 @@ void Lanes::fail(int launch, std::exception_ptr error) {
   failure_lock_.clear();
 }
 
-void Lanes::walk(int lane) {
-  Work& work = *work_;
-  const std::uint32_t epoch = epoch_.load();
+void Lanes::start(Work& work, std::size_t launch, int lane, Parallel& parallel) const {
   const auto now = [&] {
     return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start_).count();
   };
-  for (std::size_t i = 0; i < work.launches.size(); ++i) {
+  const Launch& l = work.launches[launch];
+  const Arguments arguments{
+      l.inputs.data(), const_cast<void* const*>(l.outputs.data()), l.workspace, &parallel, nullptr, l.prepared};
+  const double begin = work.record ? now() : 0;
+  if (l.prepare) l.implementation->preparation.run(*l.desc, arguments);
+  l.implementation->launch(*l.desc, arguments);
+  if (work.record) work.timeline[launch] = {begin, now(), lane};
+}
+
+void Lanes::walk(int lane) {
+  Work& work = *work_;
+  const std::uint32_t epoch = epoch_.load();
+  for (std::size_t i = 0; lane < owners_ && i < work.launches.size(); ++i) {
     const Launch& launch = work.launches[i];
     if (launch.stream % threads_ != lane) continue;
     for (const int wait : launch.waits) wait_for(wait);
     if (!failed_.load()) {
-      const double begin = work.record ? now() : 0;
       try {
-        const Arguments arguments{launch.inputs.data(),
-                                  const_cast<void* const*>(launch.outputs.data()),
-                                  launch.workspace,
-                                  &offers_[static_cast<std::size_t>(lane)],
-                                  nullptr,
-                                  launch.prepared};
-        if (launch.prepare) launch.implementation->preparation.run(*launch.desc, arguments);
-        launch.implementation->launch(*launch.desc, arguments);
+        start(work, i, lane, offers_[static_cast<std::size_t>(lane)]);
       } catch (...) {
         fail(static_cast<int>(i), std::current_exception());
       }
-      if (work.record) work.timeline[i] = {begin, now(), lane};
     }
     done_[i].store(epoch, std::memory_order_release);
   }
-  busy_.fetch_sub(1);
+  if (lane < owners_) busy_.fetch_sub(1);
   for (Spin spin; busy_.load() != 0;) {
     if (help()) {
       spin.reset();
@@ -124,17 +129,29 @@ void Lanes::worker(int lane) {
   }
 }
 
+void Lanes::run_alone(Work& work) {
+  struct Alone final : Parallel {
+    void run(std::int64_t tiles, Body body, void* context) override {
+      for (std::int64_t tile = 0; tile < tiles; ++tile) body(context, tile);
+    }
+  } alone;
+  for (std::size_t i = 0; i < work.launches.size(); ++i) start(work, i, 0, alone);  // the order respects waits
+}
+
 void Lanes::run(Work& work) {
+  if (work.record) work.timeline.resize(work.launches.size());
+  start_ = std::chrono::steady_clock::now();
+  if (threads_ == 1 || work.cost < least_shared_) return run_alone(work);
   if (done_size_ < work.launches.size()) {  // grows while a program is first run
     done_size_ = work.launches.size();
     done_ = std::make_unique<std::atomic<std::uint32_t>[]>(done_size_);
   }
-  if (work.record) work.timeline.resize(work.launches.size());
   work_ = &work;
-  start_ = std::chrono::steady_clock::now();
   failed_.store(false);
   failed_launch_ = -1;
-  busy_.store(threads_);
+  owners_ = 1;
+  for (const Launch& launch : work.launches) owners_ = std::max(owners_, launch.stream % threads_ + 1);
+  busy_.store(owners_);  // a helper that has not woken when these are done is not waited for
   epoch_.fetch_add(1);
   epoch_.notify_all();
   walk(0);

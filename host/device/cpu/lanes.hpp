@@ -12,10 +12,11 @@
 namespace seqgpu::device::cpu {
 
 /// Streams as worker threads. Lane l walks the launches of streams s with s % lanes == l; the caller is lane 0. A lane
-/// that waits, or has nothing left, works on tiles that busy lanes offer through Parallel.
+/// that waits, or has nothing left, works on tiles that busy lanes offer through Parallel. A program so small that it
+/// would be over before a sleeping thread has woken runs on the caller alone.
 class Lanes {
  public:
-  explicit Lanes(int threads);
+  explicit Lanes(int threads, double least_shared = kLeastShared);
   ~Lanes();
   int threads() const { return threads_; }
   void run(Work& work);
@@ -34,6 +35,8 @@ class Lanes {
     int threads() const override { return lanes->threads_; }
   };
 
+  void start(Work& work, std::size_t launch, int lane, Parallel& parallel) const;
+  void run_alone(Work& work);
   void worker(int lane);
   void walk(int lane);
   bool help();
@@ -41,6 +44,7 @@ class Lanes {
   void fail(int launch, std::exception_ptr error);
 
   int threads_;
+  double least_shared_;
   std::vector<std::thread> workers_;
   std::unique_ptr<Offer[]> offers_;
   std::unique_ptr<std::atomic<std::uint32_t>[]> done_;  // per launch: the epoch in which it ended
@@ -48,7 +52,8 @@ class Lanes {
   Work* work_ = nullptr;
   std::chrono::steady_clock::time_point start_;
   std::atomic<std::uint32_t> epoch_{0};  // odd: running
-  std::atomic<int> busy_{0};             // lanes still walking
+  int owners_ = 1;                       // the first lanes: those that launches are for
+  std::atomic<int> busy_{0};             // of these, how many are still walking
   std::atomic<int> inside_{0};           // workers that may still touch this run
   std::atomic<bool> failed_{false};
   std::atomic<bool> stop_{false};
