@@ -198,10 +198,12 @@ class Contest:
             raise Refused("disagrees", f"{reply['worst']} is off by {entry.error} of its norm, more than {bound}")
 
     def warm_up(self, entry):
-        """Twice, and finds how many runs a repeat takes."""
-        each = min(entry.time())
-        if each < LONG_RUN:
-            each = max(min(entry.time()), 1e-7)
+        """Twice, and finds how many runs a repeat takes. A long run is a repeat at once."""
+        each = max(min(entry.time()), 1e-7)
+        if each >= LONG_RUN:
+            entry.repeats.append(each)
+            return each
+        each = max(min(entry.time()), 1e-7)
         entry.iterations = max(1, min(2000, math.ceil(REPEAT_SECONDS / each)))
         return each * entry.iterations
 
@@ -261,7 +263,7 @@ class Contest:
         keep = row.get("kind") == "stream"
         for r in range(count):
             turn = r % max(1, len(entries))
-            for entry in entries[turn:] + entries[:turn]:
+            for entry in (e for e in entries[turn:] + entries[:turn] if len(e.repeats) <= r):
                 time.sleep(0.003)  # threads of the one before go to sleep
                 if self.guarded(row, entry.contestant, entry.variant, lambda e=entry: (e.repeat(keep), True)) is None:
                     entries = [e for e in entries if e.contestant is not entry.contestant]
