@@ -14,12 +14,13 @@ import struct
 # and once for the scan's (recurrent_kernels). Templates and public functions have no file.
 GROUPS = (
     ("products of all steps", r"^gemm_kernels", r"product|multiply"),  # x W, dx, dW, dR; matmul
+    ("products of all steps", r"", r"gemm_packed|3cpu4gemmI"),
     ("products of a step", r"^recurrent_kernels", r"product|multiply|for_each_block"),  # h R, da R^T, the projection's
     ("gates forward", r"^recurrent_kernels", r"forward|enter_block|leave_block"),
     ("gates backward", r"^recurrent_kernels", r"backward"),
     ("packing", r"", r"pack|transpose"),  # weights and operands into the layouts of the products
     ("CTC", r"^ctc", r""),
-    ("CTC", r"", r"[cC]tc"),
+    ("CTC", r"", r"3cpu\d+(ctc_|Ctc)|3cpu7computeI.EEvRKNS_2op\d+Ctc"),
     ("waiting", r"", r"4Team|5Lanes|sched_yield|syscall|futex"),  # for the other thread
     ("copies, states, padding", r"^recurrent|^libc\.", r""),
     ("copies, states, padding", r"", r"7ForwardI|8BackwardI|gather_x"),

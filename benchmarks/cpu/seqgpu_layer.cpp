@@ -5,7 +5,7 @@
 // Timed is the program, without what a session copies before and after. call_seconds has the whole call.
 #include <cmath>
 
-#include "seqgpu_backpropagation.hpp"
+#include "benchmarks/support/backpropagation.hpp"
 #include "seqgpu_parts.hpp"
 
 namespace seqgpu::benchmark {

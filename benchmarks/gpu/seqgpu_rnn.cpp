@@ -1,14 +1,15 @@
 // Our contestant: one recurrent layer through the public API, every strategy by name in every precision. Each is held
 // against the CPU on a few steps before it is timed.
 //   forward   a Session: the layer, with the last step of y as its output
-//   train     a Trainer: forward, mean(y), the gradients of weights, biases and x, and the SGD update at rate 0
-// x [T, N, I] is a parameter, so that it lives on the device and has a gradient, as in the other contestants; the
-// update is work the others do not do. us: the program from enqueueing to its end. wall_us: the call as a user makes
-// it. Usage: seqgpu_rnn --workloads FILE --records FILE [--device cuda|cpu] [--budget SECONDS]
+//   train     forward, and backward from a given dy to the gradients of weights, biases and x
+// x [T, N, I] and dy are parameters, so that they live on the device, as in the other contestants. us: the program from
+// enqueueing to its end. wall_us: the call as a user makes it. Usage: seqgpu_rnn --workloads FILE --records FILE
+// [--device cuda|cpu] [--budget SECONDS]
 #include <cmath>
 #include <memory>
 #include <sstream>
 
+#include "benchmarks/support/backpropagation.hpp"
 #include "benchmarks/support/steered_backend.hpp"
 #include "seqgpu/seqgpu.hpp"
 #include "support.hpp"
@@ -41,11 +42,12 @@ CellKind cell_of(const Workload& w) {
 
 const char* suffix(int direction) { return direction == 0 ? "" : "_reverse"; }
 
-/// One layer's parameters, and x among them.
+/// One layer's parameters, x and dy among them.
 void add_parameters(Parameters& parameters, const Workload& w) {
   const std::int64_t GH = static_cast<std::int64_t>(gate_count(cell_of(w))) * w.H;
   const Initializer uniform{.kind = Initializer::Kind::uniform, .scale = 1.f / std::sqrt(static_cast<float>(w.H))};
   parameters.add("x", {w.T, w.N, w.I}, {.kind = Initializer::Kind::uniform, .scale = 1.f});
+  parameters.add(kGiven, {w.T, w.N, w.directions * w.H}, {.kind = Initializer::Kind::uniform, .scale = 1.f});
   for (int d = 0; d < w.directions; ++d) {
     parameters.add(std::string("w_ih") + suffix(d), {GH, w.I}, uniform);
     parameters.add(std::string("w_hh") + suffix(d), {GH, w.H}, uniform);
@@ -75,41 +77,18 @@ Value layer(Graph& g, const Parameters& p, const Workload& w, Precision precisio
 enum class Pass { forward, train };
 const char* name_of(Pass pass) { return pass == Pass::forward ? "forward" : "train"; }
 
-/// What a pass computes, by name: y, or the gradients of mean(y*y).
-TensorMap compute(const Device& device, const Workload& w, Precision precision, Pass pass) {
+/// What a pass computes, by name: y, or the gradients from dy.
+Results compute(const Device& device, const Workload& w, Precision precision, Pass pass) {
   Parameters parameters(device, 1);
   add_parameters(parameters, w);
-  if (pass == Pass::forward) {
-    return Session(device, parameters, [&](Graph& g) { g.output("y", layer(g, parameters, w, precision)); }).run({});
+  const auto build = [&](Graph& g) { return layer(g, parameters, w, precision); };
+  if (pass == Pass::train) {
+    Backpropagation train(device, parameters, build);
+    train.run({});
+    return train.gradients();
   }
-  Trainer trainer(device, parameters, Sgd{.rate = 0.f}, [&](Graph& g) {
-    const Value y = layer(g, parameters, w, precision);
-    return reduce_all(mul(y, y), Reduction::mean);
-  });
-  trainer.step({});
-  TensorMap gradients;
-  for (const std::string& name : parameters.names()) gradients["gradient of " + name] = trainer.gradient(name);
-  return gradients;
-}
-
-/// The largest |a - b| / |b| of all tensors (Frobenius norms). @param worst  which tensor it is
-double worst_error(const TensorMap& got, const TensorMap& want, std::string& worst) {
-  double largest = 0;
-  for (const auto& [name, reference] : want) {
-    const auto a = got.at(name).view<float>(), b = reference.view<float>();
-    double difference = 0, norm = 0;
-    for (std::size_t i = 0; i < b.size(); ++i) {
-      const double d = static_cast<double>(a[i]) - static_cast<double>(b[i]);
-      difference += d * d;
-      norm += static_cast<double>(b[i]) * static_cast<double>(b[i]);
-    }
-    const double error = std::sqrt(difference / std::max(norm, 1e-300));
-    if (error <= largest) continue;
-    largest = error;
-    worst = name;
-    if (std::isnan(error)) break;
-  }
-  return largest;
+  const HostTensor y = Session(device, parameters, [&](Graph& g) { g.output("y", build(g)); }).run({}).at("y");
+  return {{"y", {y.view<float>().begin(), y.view<float>().end()}}};
 }
 
 /// "a,b" to a and b.
@@ -143,7 +122,7 @@ class Contest {
     Parameters parameters(device_, 1);
     add_parameters(parameters, w);
     for (const Pass pass : {Pass::forward, Pass::train}) {
-      const TensorMap reference = compute(cpu_device(), shortened(w), Precision::f32, pass);
+      const Results reference = compute(cpu_device(), shortened(w), Precision::f32, pass);
       for (const Precision precision : kPrecisions) {
         for (const std::string& strategy : strategies_) {
           if (strategy == kChoice) continue;
@@ -176,24 +155,23 @@ class Contest {
     records_.write(left_out(kContestant, w, pass, precision, variant, status, why));
   }
 
-  void contend(const Workload& w, Pass pass, Precision precision, const std::string& strategy,
-               const TensorMap& reference, Parameters& parameters) {
-    std::string worst;
-    const double error = worst_error(compute(device_, shortened(w), precision, pass), reference, worst);
+  void contend(const Workload& w, Pass pass, Precision precision, const std::string& strategy, const Results& reference,
+               Parameters& parameters) {
+    const Disagreement found = compare(compute(device_, shortened(w), precision, pass), reference);
     if (backend_->last_strategy().find(strategy) == std::string::npos) {
       return leave_out(w, name_of(pass), to_string(precision), strategy, "unsupported",
                        "the device took " + backend_->last_strategy());
     }
-    if (!(error <= tolerance(precision))) {
+    if (!(found.error <= tolerance(precision))) {
       return leave_out(w, name_of(pass), to_string(precision), strategy, "disagrees",
-                       worst + " is off by " + std::to_string(error) + " of its norm from the CPU's");
+                       found.worst + " is off by " + std::to_string(found.error) + " of its norm from the CPU's");
     }
     if (pass == Pass::forward) {
       const auto session = forward_pass(w, precision, parameters);
-      time(w, pass, precision, error, [&] { session->run({}); });
+      time(w, pass, precision, found.error, [&] { session->run({}); });
     } else {
-      const auto trainer = training_step(w, precision, parameters);
-      time(w, pass, precision, error, [&] { trainer->step({}); });
+      const auto train = training_pass(w, precision, parameters);
+      time(w, pass, precision, found.error, [&] { train->run({}); });
     }
   }
 
@@ -202,10 +180,9 @@ class Contest {
       g.output("last", slice(layer(g, parameters, w, precision), 0, w.T - 1, w.T));
     });
   }
-  std::unique_ptr<Trainer> training_step(const Workload& w, Precision precision, Parameters& parameters) {
-    return std::make_unique<Trainer>(device_, parameters, Sgd{.rate = 0.f}, [&parameters, w, precision](Graph& g) {
-      return reduce_all(layer(g, parameters, w, precision), Reduction::mean);
-    });
+  std::unique_ptr<Backpropagation> training_pass(const Workload& w, Precision precision, Parameters& parameters) {
+    return std::make_unique<Backpropagation>(
+        device_, parameters, [&parameters, w, precision](Graph& g) { return layer(g, parameters, w, precision); });
   }
 
   template <class Body>
@@ -235,7 +212,7 @@ class Contest {
     Json record{{"kind", "choice"}, {"workload", w.name()}, {"precision", to_string(precision)}};
     record["forward"] = backend_->last_strategy();
     record["explain"] = session->explain({});
-    training_step(w, precision, parameters)->step({});
+    training_pass(w, precision, parameters)->run({});
     record["train"] = backend_->last_strategy();
     backend_->pretend(false);
     records_.write(record);
