@@ -3,11 +3,13 @@
 #include "kernels/ctc/walk.cuh"
 
 // Alpha and beta of one sequence, at once: alpha walks from the first frame, beta from the last, and each stores its
-// states every kCtcBlock frames. They meet in the middle, which gives p(target | x), and then each crosses the other's
-// half: of every block the other's states are computed again, multiplied with its own, and divided by their sum.
+// states once in kCtcBlock frames. They meet in the middle, which gives p(target | x). For posteriors each then crosses
+// the other's half: of every block the other's states are computed again, multiplied with its own, and divided by their
+// sum.
 //   work    a block for each sequence: up to kCtcWarps warps for alpha, as many for beta, and one that adds up what the
-//           softmax takes off the loss. T steps in series, 1.4 T with posteriors
-//   memory  columns and frames twice; rows of states, a fourth of one table, twice; posteriors once, over the columns
+//           softmax takes off the loss. T / 2 steps in series, 1.4 T with posteriors
+//   memory  columns and frames once; with posteriors also rows of states, a fourth of one table, twice, columns and
+//           frames again, and posteriors once, over the columns
 //   fused   the same block first checks its sequence and reads its frames, where those are few
 //   limits  N < 2^31
 namespace seqgpu::kernels {
@@ -17,8 +19,8 @@ inline constexpr int kCtcThreads = (2 * kCtcWarps + 1) * kWarp;
 struct CtcBox {
   CtcGroupBox groups[2];
   CtcSequence sequence;  // here, as in registers it would take those that the walks need
-  std::int64_t alpha_power, total, end_power;
-  CtcNumber end_blank, end_label;
+  std::int64_t alpha_power;
+  CtcMeeting meeting;
   double constants, negative_log;
 };
 
@@ -56,11 +58,11 @@ __device__ inline double ctc_constants(const CtcForwardArgs& a, const CtcSequenc
 /// A barrier of the whole block, which its warps reach at different places. The groups' have numbers 1 and 2.
 __device__ __forceinline__ void ctc_all_meet() { named_barrier(3, blockDim.x); }
 
-/// Alpha, thread by thread of its group.
+/// Alpha, thread by thread of its group. @param wanted  posteriors: it goes on behind the middle
 template <class Home>
-__device__ __forceinline__ void ctc_alpha(CtcWalk<Home>& walk, Home& home, const CtcView& view, const CtcPlaces& places,
+__device__ __forceinline__ void ctc_alpha(CtcWalk<Home>& walk, const CtcView& view, const CtcPlaces& places,
                                           CtcBox& box, bool wanted) {
-  const std::int64_t blocks = (view.length + kCtcBlock - 1) / kCtcBlock, middle = wanted ? blocks / 2 : blocks;
+  const std::int64_t blocks = (view.length + kCtcBlock - 1) / kCtcBlock, middle = blocks / 2;
   walk.start(0);  // as if a frame before the first had emitted the first blank
   walk.fetch(0);
   for (std::int64_t b = 0; b < middle; ++b) {
@@ -74,32 +76,25 @@ __device__ __forceinline__ void ctc_alpha(CtcWalk<Home>& walk, Home& home, const
       if (i == 0 && wanted) walk.store(walk.begin_row(b));
     }
   }
-  if (wanted) {
-    walk.store(places.meeting);
-    if (threadIdx.x == 0) box.alpha_power = walk.power();
-  }
+  walk.store(places.meeting);
+  if (threadIdx.x == 0) box.alpha_power = walk.power();
   ctc_all_meet();
-  ctc_all_meet();  // box.total is there
+  ctc_all_meet();  // box.meeting is there
+  if (!wanted) return;
+  const std::int64_t total = box.meeting.exponent();
   if (middle < blocks) walk.fetch_row(middle);
   for (std::int64_t b = middle; b < blocks; ++b) {
     if (b % kCtcNormalBlocks == 0) walk.normalise();
     walk.emit(b);
     walk.fetch(b + 1);
-    walk.cross_alpha(b, box.total);
+    walk.cross_alpha(b, total);
   }
-  walk.normalise();
-  if (threadIdx.x == 0 && view.labels == 0) box.end_label = ctc_zero();
-  for (int j = 0; j < home.count(); ++j) {  // a path ends in the last blank or the last label
-    if (home.position(j) == view.labels) box.end_blank = home.now(j).blank;
-    if (home.position(j) == view.labels - 1) box.end_label = home.now(j).label;
-  }
-  if (threadIdx.x == 0) box.end_power = walk.power();
 }
 
-/// Beta; only where posteriors are wanted.
+/// Beta; `first` of the threads of its group notes what they found where they met.
 template <class Home>
 __device__ __forceinline__ void ctc_beta(CtcWalk<Home>& walk, const CtcView& view, const CtcPlaces& places, CtcBox& box,
-                                         bool first) {
+                                         bool wanted, bool first) {
   const std::int64_t blocks = (view.length + kCtcBlock - 1) / kCtcBlock, middle = blocks / 2;
   walk.start(view.labels);  // as if a frame behind the last had emitted the last blank
   if (blocks > 0) walk.fetch(blocks - 1);
@@ -107,7 +102,7 @@ __device__ __forceinline__ void ctc_beta(CtcWalk<Home>& walk, const CtcView& vie
     if (b % kCtcNormalBlocks == kCtcNormalBlocks - 1) walk.normalise();
     walk.emit(b);
     if (b > 0) walk.fetch(b - 1);
-    CtcPair* row = walk.begin_row(b);
+    CtcPair* row = wanted ? walk.begin_row(b) : nullptr;
     const int n = walk.frames(b);
 #pragma unroll(Home::kUnroll)
     for (int i = kCtcBlock - 1; i >= 0; --i) {
@@ -115,9 +110,11 @@ __device__ __forceinline__ void ctc_beta(CtcWalk<Home>& walk, const CtcView& vie
     }
   }
   ctc_all_meet();
-  const std::int64_t total = walk.meet(places.meeting, box.alpha_power);
-  if (first) box.total = total;
+  const CtcMeeting meeting = walk.meet(places.meeting, box.alpha_power);
+  if (first) box.meeting = meeting;
   ctc_all_meet();
+  if (!wanted) return;
+  const std::int64_t total = meeting.exponent();
   if (middle > 0) walk.fetch_row(middle - 1);
   for (std::int64_t b = middle; b-- > 0;) {
     if (b % kCtcNormalBlocks == kCtcNormalBlocks - 1) walk.normalise();
@@ -127,14 +124,12 @@ __device__ __forceinline__ void ctc_beta(CtcWalk<Home>& walk, const CtcView& vie
   }
 }
 
-/// -ln p, from the end of alpha.
+/// -ln p, from where they met.
 __device__ inline double ctc_negative_log(const CtcBox& box, bool from_log_probs) {
   constexpr double kLn2 = 0.693147180559945309417;
-  const int top = max(box.end_blank.k, box.end_label.k);
-  if (top <= kCtcLive) return isnan(box.constants) ? box.constants : HUGE_VAL;
-  const auto part = [&](CtcNumber n) { return ldexp(static_cast<double>(n.m), max(n.k - top, -2000)); };
-  const double p = part(box.end_blank) + part(box.end_label);
-  const double value = box.constants - log(p) - static_cast<double>(box.end_power + top) * kLn2;
+  const CtcMeeting& p = box.meeting;
+  if (p.sum == 0) return isnan(box.constants) ? box.constants : HUGE_VAL;
+  const double value = box.constants - log(static_cast<double>(p.sum)) - static_cast<double>(p.power) * kLn2;
   return !from_log_probs && value < 0 ? 0 : value;  // a rounding; log-probabilities may sum to more than 1
 }
 
@@ -156,16 +151,16 @@ __device__ inline double ctc_chains(const CtcChainsPass& p, const CtcSequence& s
   const bool one = s.labels + 1 <= kCtcPositions;
   const int warps = one ? static_cast<int>(s.labels / kWarp) + 1 : kCtcWarps;
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
-  if (warp < 2 * warps && (warp < warps || p.wanted)) {
+  if (warp < 2 * warps) {
     const int side = warp < warps ? 0 : 1;
     CtcGroup group(box.groups[side], 1 + static_cast<unsigned>(side), warps,
                    static_cast<int>(threadIdx.x) - side * warps * kWarp);
     const auto walk = [&](auto& home) {
       CtcWalk walk(view, places, group, home);
       if (side == 0) {
-        ctc_alpha(walk, home, view, places, box, p.wanted);
+        ctc_alpha(walk, view, places, box, p.wanted);
       } else {
-        ctc_beta(walk, view, places, box, group.thread() == 0);
+        ctc_beta(walk, view, places, box, p.wanted, group.thread() == 0);
       }
     };
     if (one) {

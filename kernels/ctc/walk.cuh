@@ -17,6 +17,16 @@ struct CtcPlaces {
   std::int64_t alignment_row;
 };
 
+/// The sum of alpha * beta over all states where the walks meet, which is p(target | x) but for the scales of
+/// emissions: sum * 2^power.
+struct CtcMeeting {
+  unsigned long long sum;
+  std::int64_t power;
+
+  /// Of the sum's first bit; 0 where nothing is possible, and so all terms of posteriors will be.
+  __device__ std::int64_t exponent() const { return sum == 0 ? 0 : power + 63 - __clzll(static_cast<long long>(sum)); }
+};
+
 template <class Home>
 class CtcWalk {
  public:
@@ -135,8 +145,8 @@ class CtcWalk {
          });
   }
 
-  /// The exponent of the sum of alpha * beta, between the last frame of `alphas` and the first of this walk's.
-  __device__ std::int64_t meet(const CtcPair* alphas, std::int64_t alpha_power) {
+  /// Between the last frame of `alphas` and the first of this walk's, which is beta's.
+  __device__ CtcMeeting meet(const CtcPair* alphas, std::int64_t alpha_power) {
     beta([&](int j) { return home_.now(j); }, [&](int j, CtcPair s) { home_.other(0, j) = s; });
     home_.fetch_row(alphas);
     int top = kCtcDead;
@@ -147,17 +157,17 @@ class CtcWalk {
       top = max(top, max(ctc_exponent(product.blank), ctc_exponent(product.label)));
     }
     top = group_.most(top);
-    constexpr int kBits = 16;  // of the largest; as integers, so that the sum is one for all numbers of threads
+    // As integers, so that the sum is one for all numbers of threads: of 36 bits for the largest term, so that a loss
+    // of a million labels still has all digits of a float, and 2^27 terms fit.
+    constexpr int kBits = 36;
     unsigned long long sum = 0;
     for (int j = 0; j < home_.count(); ++j) {
       const CtcNumber blank = ctc_normal(home_.other(0, j).blank), label = ctc_normal(home_.other(0, j).label);
-      const float unit = static_cast<float>(1 << kBits);
-      sum += static_cast<unsigned long long>(__float2int_rn(blank.m * ctc_power(blank.k, top) * unit));
-      sum += static_cast<unsigned long long>(__float2int_rn(label.m * ctc_power(label.k, top) * unit));
+      constexpr float kOne = static_cast<float>(1ll << kBits);
+      sum += static_cast<unsigned long long>(blank.m * ctc_power(blank.k, top) * kOne);
+      sum += static_cast<unsigned long long>(label.m * ctc_power(label.k, top) * kOne);
     }
-    sum = group_.add_up(sum);
-    if (sum == 0) return 0;  // nothing is possible, and all terms will be 0
-    return alpha_power + power_ + top + (63 - __clzll(static_cast<long long>(sum))) - kBits;
+    return {group_.add_up(sum), alpha_power + power_ + top - kBits};
   }
 
   /// A block in which this alpha crosses the other direction's half, its row fetched. @param total  what meet() found
