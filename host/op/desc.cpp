@@ -1,6 +1,7 @@
 #include "op/desc.hpp"
 
 #include <array>
+#include <numeric>
 
 namespace seqgpu::op {
 
@@ -56,9 +57,26 @@ struct Cost {
   double operator()(const CtcBackwardDesc& d) const { return 20.0 * static_cast<double>(d.T * d.N * d.C); }
   template <class D>
   double operator()(const D& d) const {
-    if constexpr (requires { d.width; }) return 1e3 + 4.0 * static_cast<double>(d.width);
-    if constexpr (requires { d.count; }) return 1e3 + 4.0 * static_cast<double>(d.count);
-    return 1e4;
+    return 1e3 + 4.0 * static_cast<double>(elements(d));
+  }
+
+  static std::int64_t elements(const WindowDesc& d) { return d.T * d.N * d.E * (2 * d.radius + 1); }
+  static std::int64_t elements(const WindowBackwardDesc& d) { return d.T * d.N * d.E * (2 * d.radius + 1); }
+  static std::int64_t elements(const ConcatDesc& d) {
+    return d.outer * d.inner * std::accumulate(d.extents.begin(), d.extents.end(), std::int64_t{0});
+  }
+  static std::int64_t elements(const SoftmaxBackwardDesc& d) { return d.rows * d.cols; }
+  template <class D>
+  static std::int64_t elements(const D& d) {
+    if constexpr (requires { d.extent; }) {
+      return d.outer * d.extent * d.inner;
+    } else if constexpr (requires { d.rows; }) {
+      return d.rows * d.width;
+    } else if constexpr (requires { d.width; }) {
+      return d.count * d.width;
+    } else {
+      return d.count;
+    }
   }
 };
 

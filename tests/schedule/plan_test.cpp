@@ -356,5 +356,32 @@ TEST(Plan, IsAPureFunction) {
   }
 }
 
+/// By its cost a program is shared out or left to one thread.
+TEST(Cost, GrowsWithTheElements) {
+  const auto all = [](std::int64_t n) {  // of n * 1000 elements
+    return std::vector<op::AnyDesc>{
+        op::GatherDesc{DType::f32, 50, 1000, n},
+        op::GatherBackwardDesc{DType::f32, 50, 1000, n},
+        op::MatmulDesc{DType::f32, n, 100, 5, false, false},
+        op::ActivationDesc{DType::f32, n * 1000, Activation::tanh},
+        op::ConcatDesc{DType::f32, n, 10, {40, 60}},
+        op::SliceDesc{DType::f32, n, 100, 10, 0, 50},
+        op::SliceBackwardDesc{DType::f32, n, 100, 10, 0, 50},
+        op::WindowDesc{DType::f32, n, 10, 20, 2},
+        op::WindowBackwardDesc{DType::f32, n, 10, 20, 2},
+        op::SoftmaxDesc{DType::f32, n, 1000, false},
+        op::SoftmaxBackwardDesc{DType::f32, n, 1000, false},
+        op::ReduceDesc{op::ReduceDesc::Kind::sum, DType::f32, n, 100, 10},
+        op::ReduceBackwardDesc{op::ReduceDesc::Kind::sum, DType::f32, n, 100, 10},
+        op::SquaredErrorDesc{DType::f32, n, 1, 1000},
+        op::SquaredErrorBackwardDesc{DType::f32, n, 1, 1000},
+    };
+  };
+  const auto small = all(1), large = all(1000);
+  for (std::size_t i = 0; i < small.size(); ++i) {
+    EXPECT_GE(op::cost_of(large[i]), 500 * op::cost_of(small[i])) << op::name_of(small[i]);
+  }
+}
+
 }  // namespace
 }  // namespace seqgpu
