@@ -361,7 +361,7 @@ def parsed(words):
                         help="cpu: seconds computed, not waited, for --threads 1 on a busy machine; no result to publish")  # fmt: skip
     parser.add_argument("--repeats", type=int, default=21, help="at most so many of each")
     parser.add_argument("--least", type=int, default=5, help="and at least so many")
-    parser.add_argument("--seconds", type=float, default=8.0, help="for the repeats of a row, within these bounds")
+    parser.add_argument("--seconds", type=float, help="for the repeats of a row, within these bounds: 8; for a profile: 2")
     parser.add_argument("--only", default="", help="contestants, comma separated")
     parser.add_argument("--contestant", action="append", default=[], metavar="NAME=COMMAND", help="another one")
     parser.add_argument("--workloads", default=workloads.PATH)
@@ -371,7 +371,7 @@ def parsed(words):
     parser.add_argument("--scratch", default=None, help="where results lie that are compared; the system's own choice")
     parser.add_argument("--patience", type=float, default=600, help="seconds until a silent contestant is stopped")
     parser.add_argument("--profile", action="store_true",
-                        help="no contest: our side alone, and which functions its time goes to; --seconds a row")  # fmt: skip
+                        help="no contest: our side alone, and which functions its time goes to")  # fmt: skip
     parser.add_argument("--list", action="store_true", help="names the rows and does nothing")
     arguments = parser.parse_args(words)
     arguments.only = [name for name in arguments.only.split(",") if name]
@@ -380,6 +380,8 @@ def parsed(words):
     arguments.threads = [int(n) for n in str(arguments.threads).split(",")]
     if arguments.profile:
         arguments.only = [OURS]
+    if arguments.seconds is None:
+        arguments.seconds = 2.0 if arguments.profile else 8.0
     if arguments.quick:
         arguments.repeats, arguments.seconds = min(arguments.repeats, 9), min(arguments.seconds, 2.0)
     return arguments
