@@ -74,7 +74,7 @@ void Forward<T>::enter(std::int64_t s, std::int64_t state, Range columns, const 
   T* states = before(s, state);
   const auto* resets = input<std::int32_t>(a, op::kInResets);
   for (std::int64_t j = 0; resets && j < rows; ++j)
-    if (resets[order_.time(j, s) * desc_.N + order_.sequence[j]] != 0)
+    if (resets[order_.outside(j, s)] != 0)
       std::fill(states + j * width + columns.first, states + j * width + columns.last, T(0));
   if (!z_.dropout || state != 0) return;
   for (std::int64_t j = 0; j < rows; ++j)
@@ -132,7 +132,7 @@ void Forward<T>::zone_out(std::int64_t s, std::int64_t state, Range columns) con
     T* next = before(s + 1, state) + j * width;
     const T* prev = before(s, state) + j * width;
     if (desc_.training) {
-      const std::int64_t drawn = order_.time(j, s) * desc_.N + order_.sequence[j];
+      const std::int64_t drawn = order_.outside(j, s);
       draw_zoneout(desc_, draw_, state, drawn, valid, columns, keep_);
       for (std::int64_t u = columns.first; u < last; ++u) next[u] = keep_[u] != 0 ? prev[u] : next[u];
     } else {
@@ -151,8 +151,7 @@ void Forward<T>::publish(std::int64_t s, std::int64_t state, Range columns, cons
   auto* all = static_cast<T*>(a.outputs[state == 0 ? op::kOutY : op::kOutStates0 + static_cast<int>(state) - 1]);
   auto* final = static_cast<T*>(a.outputs[op::kOutFinal0 + state]);
   for (std::int64_t j = 0; all && j < order_.active[s]; ++j)
-    std::copy_n(next + j * width, count,
-                all + (order_.time(j, s) * desc_.N + order_.sequence[j]) * valid + columns.first);
+    std::copy_n(next + j * width, count, all + order_.outside(j, s) * valid + columns.first);
   for (std::int64_t j = order_.active[s + 1]; final && j < order_.active[s]; ++j)
     std::copy_n(next + j * width, count, final + order_.sequence[j] * valid + columns.first);
   if (s + 1 < order_.steps) enter(s + 1, state, columns, a);

@@ -158,7 +158,7 @@ void Backward<T>::take_outputs(std::int64_t s, std::int64_t state, Range columns
   const T* from = input<T>(a, state == 0 ? op::kInDOutput : op::kInDStates0 + static_cast<int>(state) - 1);
   const std::int64_t width = z.width(state), valid = z.valid_width(state), last = std::min(columns.last, valid);
   for (std::int64_t j = 0; from && j < order.active[s]; ++j) {
-    const T* d = from + (order.time(j, s) * desc.N + order.sequence[j]) * valid;
+    const T* d = from + order.outside(j, s) * valid;
     T* to = d_state[state] + j * width;
     for (std::int64_t u = columns.first; u < last; ++u) to[u] += d[u];
   }
@@ -170,7 +170,7 @@ void Backward<T>::zone_out(std::int64_t s, std::int64_t state, Range columns) co
   if (!zoned(state)) return;
   const std::int64_t width = z.width(state), valid = z.valid_width(state), last = std::min(columns.last, valid);
   for (std::int64_t j = 0; j < order.active[s]; ++j) {
-    draw_zoneout(desc, draw, state, order.time(j, s) * desc.N + order.sequence[j], valid, columns, keep);
+    draw_zoneout(desc, draw, state, order.outside(j, s), valid, columns, keep);
     T *d = d_state[state] + j * width, *old = kept[state] + j * width;
     for (std::int64_t u = columns.first; u < last; ++u) {
       old[u] = keep[u] != 0 ? d[u] : T(0);
@@ -279,8 +279,7 @@ void Backward<T>::recur(std::int64_t s, Range units, Range outputs, const Argume
     for (std::int64_t j = 0; j < rows; ++j) {
       T* d = d_state[i] + j * width;
       for (std::int64_t u = columns.first; zoned(i) && u < last; ++u) d[u] += kept[i][j * width + u];
-      if (resets && resets[order.time(j, s) * desc.N + order.sequence[j]] != 0)
-        std::fill(d + columns.first, d + columns.last, T(0));
+      if (resets && resets[order.outside(j, s)] != 0) std::fill(d + columns.first, d + columns.last, T(0));
     }
   }
 }
@@ -398,8 +397,9 @@ void Backward<T>::emit_x(const Arguments& a) {
   if (order.dense) g.c = out + order.base[block] * I;
   gemm_packed<T>(g, packed_w_ih, *a.parallel);
   for (std::int64_t s = block; !order.dense && s < block_end; ++s)
-    for (std::int64_t j = 0; j < order.active[s]; ++j)
-      std::copy_n(d_x + (row(s) + j) * I, I, out + (order.time(j, s) * desc.N + order.sequence[j]) * I);
+    order.for_each_run(s, [&](std::int64_t j, std::int64_t count) {
+      std::copy_n(d_x + (row(s) + j) * I, count * I, out + order.outside(j, s) * I);
+    });
 }
 
 /// Past the lengths d x is zero.

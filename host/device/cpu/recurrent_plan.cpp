@@ -43,6 +43,7 @@ void Order::build(const std::int32_t* lengths) {
     rows += active[s];
     if (active[s] > 0) steps = s + 1;
   }
+  equal = rows == N * steps;
   dense = !reverse && rows == N * T;
 }
 
@@ -112,10 +113,9 @@ template <class T>
 const T* gather_x(const Order& order, const T* x, std::int64_t I, std::int64_t first, std::int64_t last, T* packed) {
   if (order.dense) return x + order.base[first] * I;
   for (std::int64_t s = first; s < last; ++s)
-    for (std::int64_t j = 0; j < order.active[s]; ++j) {
-      const T* from = x + (order.time(j, s) * order.N + order.sequence[j]) * I;
-      std::copy(from, from + I, packed + (order.base[s] - order.base[first] + j) * I);
-    }
+    order.for_each_run(s, [&](std::int64_t j, std::int64_t count) {
+      std::copy_n(x + order.outside(j, s) * I, count * I, packed + (order.base[s] - order.base[first] + j) * I);
+    });
   return packed;
 }
 

@@ -61,12 +61,21 @@ struct Order {
   std::int64_t* base = nullptr;                    // [T + 1] packed row of step s's first
   std::int64_t N = 0, T = 0, rows = 0, steps = 0;  // steps: the longest length
   bool reverse = false;
+  bool equal = false;  // lengths: a step's rows lie together at the caller's, in order
   bool dense = false;  // packed order is the caller's
 
   static Order take(Carver& carver, const op::RecurrentDesc& desc);
   /// @throws Error{invalid_argument} for a length outside [0, T]
   void build(const std::int32_t* lengths);
   std::int64_t time(std::int64_t row, std::int64_t step) const { return reverse ? length[row] - 1 - step : step; }
+  /// A row of the caller's [T, N, ...].
+  std::int64_t outside(std::int64_t row, std::int64_t step) const { return time(row, step) * N + sequence[row]; }
+  /// move(row, count): each run of a step's rows that lie together at the caller's, too, from its first.
+  template <class F>
+  void for_each_run(std::int64_t step, F&& move) const {
+    const std::int64_t together = equal ? active[step] : 1;
+    for (std::int64_t j = 0; j < active[step]; j += together) move(j, together);
+  }
 };
 
 /// What forward leaves for backward; where nobody wants it, one step of it, overwritten by each.
