@@ -159,7 +159,7 @@ const T* gather_x(const Order& order, const T* x, std::int64_t I, std::int64_t f
 /// its steps reads or wrote is in the cache, and need memory for one block only. A function of the shape alone: sums
 /// over all steps are made block by block.
 inline std::int64_t block_steps(const op::RecurrentDesc& d) {
-  constexpr std::int64_t kBlockRows = 512;
+  constexpr std::int64_t kBlockRows = 256;
   return std::clamp<std::int64_t>((kBlockRows + d.N - 1) / std::max<std::int64_t>(d.N, 1), 1,
                                   std::max<std::int64_t>(d.T, 1));
 }
