@@ -17,7 +17,7 @@ def build(records, reasons=()):
     return {
         "machine": of_kind(records, "contest")[-1],
         "end": (of_kind(records, "contest ended") or [{}])[-1],
-        "contestants": latest(of_kind(records, "contestant"), ("contestant",)),
+        "contestants": latest(of_kind(records, "contestant"), ("contestant", "version")),
         "absent": latest(of_kind(records, "absent"), ("contestant",)),
         "summary": summarize(rows),
         "rows": rows,
