@@ -191,10 +191,11 @@ void Forward<T>::scan(std::int64_t first, std::int64_t last, const Arguments& a)
   const std::int64_t phases = 1 + z_.cell.two_phase + desc_.projection;
   const std::int64_t gates = z_.cell.two_phase || desc_.projection ? 1 : z_.G;
   const int chunks = scan_chunks(desc_, z_, gates, a.parallel->threads());
+  const auto units = chunk_ranges(kernels, z_.H, gates, chunks);
+  const auto outputs = desc_.projection ? chunk_ranges(kernels, z_.R, gates, chunks) : units;
   Team(chunks).run((last - first) * phases, *a.parallel, [&](int chunk, std::int64_t phase) {
-    const Range units = kernels.chunk_of(z_.H, gates, chunk, chunks);
-    const Range outputs = desc_.projection ? kernels.chunk_of(z_.R, gates, chunk, chunks) : units;
-    step(first + phase / phases, phase % phases, units, outputs, a);
+    const auto c = static_cast<std::size_t>(chunk);
+    step(first + phase / phases, phase % phases, units[c], outputs[c], a);
   });
 }
 

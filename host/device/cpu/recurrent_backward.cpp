@@ -419,9 +419,10 @@ void Backward<T>::run_block(std::int64_t first, std::int64_t last, const Argumen
   block_end = last;
   const std::int64_t phases = 1 + z.cell.two_phase + desc.projection;
   const int chunks = scan_chunks(desc, z, 1, a.parallel->threads());
+  const auto units = chunk_ranges(kernels, z.H, 1, chunks), outputs = chunk_ranges(kernels, z.R, 1, chunks);
   Team(chunks).run((last - first) * phases + 1, *a.parallel, [&](int chunk, std::int64_t phase) {
-    step(last - 1 - phase / phases, phase % phases, kernels.chunk_of(z.H, 1, chunk, chunks),
-         kernels.chunk_of(z.R, 1, chunk, chunks), a);
+    const auto c = static_cast<std::size_t>(chunk);
+    step(last - 1 - phase / phases, phase % phases, units[c], outputs[c], a);
   });
   add_weights(a);
   emit_x(a);

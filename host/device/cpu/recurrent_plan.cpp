@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "device/cpu/team.hpp"
 #include "device/input_errors.hpp"
 #include "kernels/math/philox.hpp"
 

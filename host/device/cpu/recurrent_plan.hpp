@@ -1,10 +1,12 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
 #include "device/cpu/dispatch.hpp"
+#include "device/cpu/team.hpp"
 #include "device/implementation.hpp"
 #include "kernels/cells/all_cells.hpp"
 #include "op/recurrent_desc.hpp"
@@ -137,6 +139,16 @@ void draw_zoneout(const op::RecurrentDesc& desc, std::uint64_t step, std::int64_
 /// @param gates  panels of a unit that lie together
 template <class T>
 int scan_chunks(const op::RecurrentDesc& desc, const Sizes<T>& z, std::int64_t gates, int threads);
+
+/// Each chunk's share of a padded width.
+template <class T>
+std::array<Range, kMostChunks> chunk_ranges(const RecurrentKernels<T>& kernels, std::int64_t width, std::int64_t gates,
+                                            int chunks) {
+  std::array<Range, kMostChunks> ranges;
+  for (int chunk = 0; chunk < chunks; ++chunk)
+    ranges[static_cast<std::size_t>(chunk)] = kernels.chunk_of(width, gates, chunk, chunks);
+  return ranges;
+}
 
 /// Packs panels of `width` padded units, all threads at it.
 template <class T>

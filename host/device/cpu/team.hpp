@@ -25,6 +25,10 @@ class Team {
   /// Calls body(chunk, phase) for every chunk of every phase, on as many threads as are free. It must not throw.
   template <class F>
   void run(std::int64_t phases, Parallel& parallel, F&& body) {
+    if (count_ == 1) {  // nobody to wait for
+      for (std::int64_t phase = 0; phase < phases; ++phase) body(0, phase);
+      return;
+    }
     parallel.for_each(count_, [&](std::int64_t member) { join(static_cast<int>(member), phases, body); });
   }
 
