@@ -58,11 +58,11 @@ __device__ inline double ctc_constants(const CtcForwardArgs& a, const CtcSequenc
 /// A barrier of the whole block, which its warps reach at different places. The groups' have numbers 1 and 2.
 __device__ __forceinline__ void ctc_all_meet() { named_barrier(3, blockDim.x); }
 
-/// Alpha, thread by thread of its group. @param wanted  posteriors: it goes on behind the middle
+/// Alpha, thread by thread of its group.
 template <class Home>
 __device__ __forceinline__ void ctc_alpha(CtcWalk<Home>& walk, const CtcView& view, const CtcPlaces& places,
-                                          CtcBox& box, bool wanted) {
-  const std::int64_t blocks = (view.length + kCtcBlock - 1) / kCtcBlock, middle = blocks / 2;
+                                          CtcBox& box) {
+  const std::int64_t blocks = ctc_blocks(view.length), middle = blocks / 2;
   walk.start(0);  // as if a frame before the first had emitted the first blank
   walk.fetch(0);
   for (std::int64_t b = 0; b < middle; ++b) {
@@ -73,14 +73,14 @@ __device__ __forceinline__ void ctc_alpha(CtcWalk<Home>& walk, const CtcView& vi
 #pragma unroll(Home::kUnroll)
     for (int i = 0; i < kCtcBlock; ++i) {
       if (i < n) walk.step_alpha(i);
-      if (i == 0 && wanted) walk.store(walk.begin_row(b));
+      if (i == 0 && places.posteriors) walk.store(walk.begin_row(b));
     }
   }
   walk.store(places.meeting);
-  if (threadIdx.x == 0) box.alpha_power = walk.power();
+  if (walk.first()) box.alpha_power = walk.power();
   ctc_all_meet();
   ctc_all_meet();  // box.meeting is there
-  if (!wanted) return;
+  if (!places.posteriors) return;
   const std::int64_t total = box.meeting.exponent();
   if (middle < blocks) walk.fetch_row(middle);
   for (std::int64_t b = middle; b < blocks; ++b) {
@@ -91,18 +91,18 @@ __device__ __forceinline__ void ctc_alpha(CtcWalk<Home>& walk, const CtcView& vi
   }
 }
 
-/// Beta; `first` of the threads of its group notes what they found where they met.
+/// Beta, which notes what the two found where they met.
 template <class Home>
-__device__ __forceinline__ void ctc_beta(CtcWalk<Home>& walk, const CtcView& view, const CtcPlaces& places, CtcBox& box,
-                                         bool wanted, bool first) {
-  const std::int64_t blocks = (view.length + kCtcBlock - 1) / kCtcBlock, middle = blocks / 2;
+__device__ __forceinline__ void ctc_beta(CtcWalk<Home>& walk, const CtcView& view, const CtcPlaces& places,
+                                         CtcBox& box) {
+  const std::int64_t blocks = ctc_blocks(view.length), middle = blocks / 2;
   walk.start(view.labels);  // as if a frame behind the last had emitted the last blank
   if (blocks > 0) walk.fetch(blocks - 1);
   for (std::int64_t b = blocks; b-- > middle;) {
     if (b % kCtcNormalBlocks == kCtcNormalBlocks - 1) walk.normalise();
     walk.emit(b);
     if (b > 0) walk.fetch(b - 1);
-    CtcPair* row = wanted ? walk.begin_row(b) : nullptr;
+    CtcPair* row = places.posteriors ? walk.begin_row(b) : nullptr;
     const int n = walk.frames(b);
 #pragma unroll(Home::kUnroll)
     for (int i = kCtcBlock - 1; i >= 0; --i) {
@@ -111,9 +111,9 @@ __device__ __forceinline__ void ctc_beta(CtcWalk<Home>& walk, const CtcView& vie
   }
   ctc_all_meet();
   const CtcMeeting meeting = walk.meet(places.meeting, box.alpha_power);
-  if (first) box.meeting = meeting;
+  if (walk.first()) box.meeting = meeting;
   ctc_all_meet();
-  if (!wanted) return;
+  if (!places.posteriors) return;
   const std::int64_t total = meeting.exponent();
   if (middle > 0) walk.fetch_row(middle - 1);
   for (std::int64_t b = middle; b-- > 0;) {
@@ -137,14 +137,14 @@ __device__ inline double ctc_negative_log(const CtcBox& box, bool from_log_probs
 __device__ inline double ctc_chains(const CtcChainsPass& p, const CtcSequence& s, std::int64_t n, CtcBox& box) {
   const CtcForwardArgs& a = p.args;
   const CtcShape& z = a.shape;
-  const std::int64_t blocks = (z.T + kCtcBlock - 1) / kCtcBlock, slot = s.first + n;
+  const std::int64_t blocks = ctc_blocks(z.T), slot = s.first + n;
   const CtcView view{a.targets + s.first, ctc_columns(z, a.kept, s, n, 0), a.scratch.frames + n * z.T, s.labels,
                      s.frames};
   CtcPlaces places;
   places.rows = a.scratch.rows + blocks * slot;
   places.powers = a.scratch.powers + blocks * n;
   places.meeting = a.scratch.meeting + slot;
-  places.posteriors = ctc_columns(z, a.kept, s, n, 0);
+  places.posteriors = p.wanted ? ctc_columns(z, a.kept, s, n, 0) : nullptr;
   places.alignment_row = z.N * (2 * z.L + 1);
   places.alignment = a.alignment ? a.alignment + n * (2 * z.L + 1) : nullptr;
 
@@ -158,9 +158,9 @@ __device__ inline double ctc_chains(const CtcChainsPass& p, const CtcSequence& s
     const auto walk = [&](auto& home) {
       CtcWalk walk(view, places, group, home);
       if (side == 0) {
-        ctc_alpha(walk, view, places, box, p.wanted);
+        ctc_alpha(walk, view, places, box);
       } else {
-        ctc_beta(walk, view, places, box, p.wanted, group.thread() == 0);
+        ctc_beta(walk, view, places, box);
       }
     };
     if (one) {
@@ -186,13 +186,18 @@ __device__ inline double ctc_chains(const CtcChainsPass& p, const CtcSequence& s
   return box.negative_log;
 }
 
-/// All states of frames [begin, end) to `value`, and what lies behind the states to 0. By the whole block.
-__device__ inline void ctc_fill_alignment(const CtcForwardArgs& a, std::int64_t n, std::int64_t begin, std::int64_t end,
-                                          std::int64_t first_state, std::int64_t states, float value) {
+/// Frames and states of the alignment: from the first, up to the last and not with it.
+struct CtcPatch {
+  std::int64_t first_frame, last_frame, first_state, last_state;
+};
+
+/// By the whole block.
+__device__ inline void ctc_fill_alignment(const CtcForwardArgs& a, std::int64_t n, CtcPatch patch, float value) {
   const std::int64_t S = 2 * a.shape.L + 1;
-  for (std::int64_t t = begin + threadIdx.x / kWarp; t < end; t += blockDim.x / kWarp) {
+  const int warps = static_cast<int>(blockDim.x) / kWarp;
+  for (std::int64_t t = patch.first_frame + threadIdx.x / kWarp; t < patch.last_frame; t += warps) {
     float* row = a.alignment + (t * a.shape.N + n) * S;
-    for (std::int64_t s = first_state + threadIdx.x % kWarp; s < S; s += kWarp) row[s] = s < states ? value : 0.f;
+    for (std::int64_t s = patch.first_state + threadIdx.x % kWarp; s < patch.last_state; s += kWarp) row[s] = value;
   }
 }
 
@@ -215,10 +220,10 @@ __global__ void __launch_bounds__(kCtcThreads) ctc_chains_kernel(CtcChainsPass p
   __syncthreads();
   const CtcSequence& s = box.sequence;
   const bool possible = ctc_possible(s);
-  const std::int64_t states = 2 * s.labels + 1;
+  const std::int64_t states = 2 * s.labels + 1, frames = possible ? s.frames : 0;
   if (a.alignment) {
-    ctc_fill_alignment(a, n, 0, possible ? s.frames : 0, states, states, 0.f);
-    ctc_fill_alignment(a, n, possible ? s.frames : 0, z.T, 0, states, 0.f);
+    ctc_fill_alignment(a, n, {0, frames, states, 2 * z.L + 1}, 0.f);
+    ctc_fill_alignment(a, n, {frames, z.T, 0, 2 * z.L + 1}, 0.f);
   }
   const double negative_log = possible ? ctc_chains(p, s, n, box) : s.negative_log;
   const bool alive = !isinf(negative_log);
@@ -232,8 +237,8 @@ __global__ void __launch_bounds__(kCtcThreads) ctc_chains_kernel(CtcChainsPass p
   // Inputs that are no numbers give posteriors that are none; a probability of 0 gives none at all.
   const float value = alive ? NAN : 0.f;
   float* columns = ctc_columns(z, a.kept, s, n, 0);
-  for (std::int64_t i = threadIdx.x; i < s.frames * (s.labels + 1); i += blockDim.x) columns[i] = value;
-  if (a.alignment) ctc_fill_alignment(a, n, 0, s.frames, 0, states, value);
+  for (std::int64_t i = threadIdx.x; i < frames * (s.labels + 1); i += blockDim.x) columns[i] = value;
+  if (a.alignment) ctc_fill_alignment(a, n, {0, frames, 0, states}, value);
 }
 
 }  // namespace seqgpu::kernels

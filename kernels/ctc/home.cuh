@@ -13,7 +13,7 @@
 // fetch(block) asks for the columns that emit(block, group) makes into label().
 namespace seqgpu::kernels {
 
-/// One sequence's target and columns, for a group of `threads`.
+/// One sequence's target and columns.
 struct CtcView {
   const std::int32_t* target;  // [labels]
   const float* columns;        // [frames, labels + 1]

@@ -65,6 +65,8 @@ struct alignas(16) CtcPair {
 };
 
 inline constexpr int kCtcBlock = 8;  // frames between two stored rows of alpha or beta
+constexpr std::int64_t ctc_blocks(std::int64_t frames) { return (frames + kCtcBlock - 1) / kCtcBlock; }
+
 inline constexpr int kCtcWarps = 4;  // of a direction at most
 /// Positions that have a thread of their own in each direction. Longer targets give each thread several.
 inline constexpr std::int64_t kCtcPositions = 32 * kCtcWarps;

@@ -3,9 +3,8 @@
 #include "kernels/ctc/sequence.cuh"
 
 // From posteriors by label to rows of all classes: the gradient, and the posteriors as an output.
-//   work    1 to 32 lanes, or a block where C > 1024, for each frame: first all classes, then those of the target,
-//   where
-//           one thread adds up a class's labels in the order of their places
+//   work    1 to 32 lanes, or a block where C > 1024, for each frame: first all classes, then those of the target, of
+//           which one thread adds up a class's labels in the order of their places
 //   memory  logits once, the result once and its U + 1 columns twice, the second time from cache
 //   limits  none
 namespace seqgpu::kernels {

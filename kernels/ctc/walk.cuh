@@ -12,7 +12,7 @@ struct CtcPlaces {
   CtcPair* rows;         // [blocks, labels + 1]
   std::int64_t* powers;  // [blocks]
   CtcPair* meeting;      // [labels + 1]
-  float* posteriors;     // [frames, labels + 1]: over the columns
+  float* posteriors;     // [frames, labels + 1]: over the columns; null: only p(target | x) is wanted, no rows either
   float* alignment;      // frame t at t * alignment_row, or null
   std::int64_t alignment_row;
 };
@@ -34,6 +34,8 @@ class CtcWalk {
       : view_(view), places_(places), group_(group), home_(home) {}
 
   __device__ std::int64_t power() const { return power_; }
+  /// One thread of the group says so.
+  __device__ bool first() const { return group_.thread() == 0; }
 
   /// All states 0 but for blank `position`, which is 1.
   __device__ void start(std::int64_t position) {
@@ -79,7 +81,7 @@ class CtcWalk {
 
   /// Where a block's row goes, of which the exponent is noted.
   __device__ CtcPair* begin_row(std::int64_t block) {
-    if (group_.thread() == 0) places_.powers[block] = power_;
+    if (first()) places_.powers[block] = power_;
     return places_.rows + block * (view_.labels + 1);
   }
   __device__ void store(CtcPair* row) {

@@ -32,7 +32,7 @@ kernels::CtcKept take_kept(Carver& carver, const op::CtcDesc& d) {
 }
 
 kernels::CtcScratch take_scratch(Carver& carver, const op::CtcDesc& d) {
-  const std::int64_t blocks = (d.T + kernels::kCtcBlock - 1) / kernels::kCtcBlock;
+  const std::int64_t blocks = kernels::ctc_blocks(d.T);
   const std::int64_t columns = labels_of(d) + d.N;
   kernels::CtcScratch scratch;
   scratch.frames = carver.take<kernels::CtcFrame>(d.T * d.N);
