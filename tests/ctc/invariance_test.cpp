@@ -82,14 +82,22 @@ void expect_same_bits(std::int64_t classes) {
     const Problem<T> q = rearranged(p, order, more);
     const Result<T> got = run(q);
     for (std::size_t n = 0; n < 11; ++n) EXPECT_EQ(bits_of(q, got, 10 - n), bits_of(p, want, n)) << n << " " << more;
-    for (std::size_t n = 0; n < 11; ++n) {  // alone: cut into pieces that run at once
+    for (std::size_t n = 0; n < 11; ++n) {  // alone: its halves are walked apart
       const Problem<T> single = rearranged(p, {n}, more);
       EXPECT_EQ(bits_of(single, run(single), 0), bits_of(p, want, n)) << n << " alone " << more;
     }
   }
+  // So many that halves are walked in turn, and memory for them is used again.
+  std::vector<std::size_t> often;
+  for (std::size_t i = 0; i < 40; ++i) often.push_back(i * 7 % 11);
+  const Problem<T> many = rearranged(p, often, 1);
+  const Result<T> of_many = run(many);
+  for (std::size_t i = 0; i < 40; ++i)
+    EXPECT_EQ(bits_of(many, of_many, i), bits_of(p, want, often[i])) << i << " of 40";
   for (const int threads : {2, 3}) {
     support::ThreadedParallel parallel(threads);
     const Result<T> got = run(p, parallel);
+    EXPECT_EQ(run(many, parallel).gradient, of_many.gradient);
     EXPECT_EQ(got.gradient, want.gradient);
     EXPECT_EQ(got.loss, want.loss);
     const Problem<T> few = rearranged(p, {0, 1}, 0);

@@ -117,6 +117,40 @@ TEST(Ctc, UniformHasClosedForm) {
   }
 }
 
+// Memory for sequences under way is for the longest target, and shared out of what the sum of them gives.
+TEST(Ctc, OneLongTargetAmongShortOnes) {
+  for (const std::int64_t N : {3, 20, 50}) {
+    Problem<float> p;
+    p.desc = random_problem<float>(150, N, 5, 0, 4).desc;
+    p.x = random_problem<float>(150, N, 5, 0, 4).x;
+    p.desc.concatenated = true;
+    for (std::int64_t n = 0; n < N; ++n) {
+      p.target_lengths.push_back(n == N / 2 ? 70 : static_cast<std::int32_t>(n % 3));
+      for (std::int32_t u = 0; u < p.target_lengths.back(); ++u) p.targets.push_back(1 + u % 4);
+    }
+    p.desc.L = static_cast<std::int64_t>(p.targets.size());
+    expect_close(p, std::to_string(N));
+    support::ThreadedParallel parallel(3);
+    EXPECT_EQ(run(p, parallel).gradient, run(p).gradient) << N;
+  }
+}
+
+// Halves of no frame, of a part of a block, of whole blocks of either size, and one frame more in the second.
+TEST(Ctc, MeetsInTheMiddleOfAnyLength) {
+  for (const std::int64_t N : {1, 16}) {
+    for (const std::int64_t longest : {70, 300}) {
+      Problem<float> p = random_problem<float>(longest, N, 4, 3, 8);
+      for (std::int32_t n = 0; n < N; ++n) p.input_lengths.push_back(0);
+      for (std::int32_t frames = 0; frames <= longest; frames += frames < 70 ? 1 : 23) {
+        for (std::int32_t n = 0; n < N; ++n) {
+          p.input_lengths[static_cast<std::size_t>(n)] = static_cast<std::int32_t>((frames + n) % (longest + 1));
+        }
+        expect_close(p, std::to_string(frames) + " frames of " + std::to_string(longest));
+      }
+    }
+  }
+}
+
 struct Accuracy {
   const char* name;
   std::int64_t T, U, C;

@@ -5,9 +5,9 @@
 #include "device/cpu/instantiate.hpp"
 #include "device/input_errors.hpp"
 
-// CTC. Forward walks alpha to the end and leaves a checkpoint every few frames. Backward walks back block by block:
-// alpha again, beta, posteriors, gradient. Beta of a small batch is walked by forward, too, so that pieces of one
-// sequence run at once. Either way every number comes from the same operations in the same order.
+// CTC. Forward walks alpha and beta until they meet in the middle and leaves checkpoints every few frames. Backward
+// goes on from there, block by block: the half's own recursion again, the other one, posteriors, gradient. In a small
+// batch the halves are work of their own, which changes no operation and no order that a number comes from.
 namespace seqgpu::device::cpu {
 namespace {
 
@@ -19,7 +19,7 @@ struct Forward {
 
   void run();
   void zero_frames(std::int64_t begin, std::int64_t end) const;
-  void way_back(std::int64_t n, std::int64_t piece) const;
+  void way_back(std::int64_t n, CtcHalves halves, std::byte* scratch) const;
   void poison(std::int64_t n) const;
   void reduce() const;
 
@@ -41,27 +41,15 @@ void Forward<T>::run() {
     *walk.kept(n).gradient = Gradient::zero;
   }
   Parallel& parallel = *arguments.parallel;
-  const std::int64_t N = desc.N, rows = desc.T * N, tile = std::max<std::int64_t>(1, kTile / desc.C);
-  const bool wanted = posteriors() || alignment(), pieces = walk.pieces() > 1;
-  if (wanted || walk.reads_first()) {
-    parallel.for_each((rows + tile - 1) / tile, [&](std::int64_t i) {
-      const std::int64_t begin = i * tile, end = std::min(rows, begin + tile);
-      zero_frames(begin, end);
-      if (walk.reads_first()) walk.read(begin, end);
-    });
-  }
-  const bool early = pieces && (wanted || desc.training);
-  if (early) parallel.for_each(N, [&](std::int64_t n) { walk.prepare(n); });
-  parallel.for_each(N * (early ? 2 : 1), [&](std::int64_t i) {
-    const std::int64_t n = walk.spread(i % N);
-    if (!walk.possible(n)) return;
-    if (i >= N) return walk.boundaries(n);
-    if (!early) walk.prepare(n);
-    walk.number(n) = walk.forward(n);
-    if (wanted && !early) way_back(n, 0);
+  walk.for_each(parallel, [&](std::int64_t n, CtcHalves halves, std::byte* scratch) {
+    if (walk.possible(n) && walk.to_middle(n, halves, scratch)) walk.number(n) = walk.meet(n, scratch);
   });
-  if (wanted && early) {
-    parallel.for_each(N * walk.pieces(), [&](std::int64_t i) { way_back(i / walk.pieces(), i % walk.pieces()); });
+  if (posteriors() || alignment()) {
+    const std::int64_t rows = desc.T * desc.N, tile = std::max<std::int64_t>(1, kTile / desc.C);
+    parallel.for_each((rows + tile - 1) / tile,
+                      [&](std::int64_t i) { zero_frames(i * tile, std::min(rows, (i + 1) * tile)); });
+    walk.for_each(parallel,
+                  [&](std::int64_t n, CtcHalves halves, std::byte* scratch) { way_back(n, halves, scratch); });
   }
   reduce();
 }
@@ -74,15 +62,15 @@ void Forward<T>::zero_frames(std::int64_t begin, std::int64_t end) const {
 }
 
 template <class T>
-void Forward<T>::way_back(std::int64_t n, std::int64_t piece) const {
+void Forward<T>::way_back(std::int64_t n, CtcHalves halves, std::byte* scratch) const {
   if (!walk.possible(n)) return;
-  if (std::isnan(walk.number(n)) && piece == 0) poison(n);
+  if (std::isnan(walk.number(n)) && halves.first == 0) poison(n);
   if (!std::isfinite(walk.number(n))) return;
   CtcOutputs<T> outputs;
   if (posteriors()) outputs.posteriors = posteriors() + n * desc.C;
   if (alignment()) outputs.alignment = alignment() + n * states();
   outputs.alignment_stride = desc.N * states();
-  walk.back(n, piece, outputs);
+  walk.back(n, halves, scratch, outputs);
 }
 
 /// Inputs that are no numbers give posteriors that are none.
@@ -138,22 +126,18 @@ void compute(const op::CtcBackwardDesc& d, const Arguments& a) {
   for (std::int64_t n = 0; n < d.N; ++n) {
     walk.number(n) = factors.of(n, walk.sequence(n), weights) * static_cast<double>(d_loss[each ? n : 0]);
   }
-  const std::int64_t pieces = walk.pieces();
-  if (pieces > 1) a.parallel->for_each(d.N, [&](std::int64_t n) { walk.prepare(n); });
-  a.parallel->for_each(d.N * pieces, [&](std::int64_t i) {
-    const std::int64_t n = walk.spread(i / pieces), piece = i % pieces;
+  walk.for_each(*a.parallel, [&](std::int64_t n, CtcHalves halves, std::byte* scratch) {
     const T scale = static_cast<T>(walk.number(n));
     const Gradient kind = scale == T(0) ? Gradient::zero : *walk.kept(n).gradient;
     const std::int64_t frames = kind == Gradient::zero ? 0 : walk.sequence(n).frames;
     T* gradient = out<T>(a, 0) + n * d.C;
     if (kind == Gradient::finite) {
-      if (pieces == 1) walk.prepare(n);
       CtcOutputs<T> outputs;
       outputs.gradient = gradient;
       outputs.scale = scale;
-      walk.back(n, piece, outputs);
+      walk.back(n, halves, scratch, outputs);
     }
-    if (piece > 0) return;
+    if (halves.first > 0) return;
     // What lies behind a sequence, even NaN, has no part in the loss.
     const T nan = std::numeric_limits<T>::quiet_NaN();
     for (std::int64_t t = kind == Gradient::nan ? 0 : frames; t < d.T; ++t) {

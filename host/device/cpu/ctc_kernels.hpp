@@ -19,7 +19,7 @@ inline constexpr std::int64_t kCtcLive = -(std::int64_t{1} << 29);  // exponents
 /// Added to the exponent where a label must not follow the one before it. Twice kCtcDead less a positive exponent,
 /// which frames' large numbers make, would be no i32.
 inline constexpr std::int64_t kCtcSkip = kCtcDead + (1 << 16);
-/// Frames between two calls of normalise(): a mantissa grows at most 4.7 times a frame.
+/// Frames after which mantissas are brought back to [1, 2): one grows at most 4.7 times a frame.
 inline constexpr std::int64_t kCtcNormalise = 16;
 /// Elements behind an array that are read in whole packs.
 template <class T>
@@ -64,19 +64,41 @@ struct CtcEmission {
   T largest = 0, sum = 0;  // as in CtcSource
 };
 
-/// What a walk over frames has taken out of its numbers.
-struct CtcTaken {
-  std::int64_t power = 0;  // of two
-  double scale = 0;        // ln
-};
+/// A sequence's frames before its middle, and the others. Alpha walks through the first half from the first frame, beta
+/// through the second from the last. They meet; then beta crosses the first half and alpha the second.
+enum class CtcHalf : std::uint8_t { first, second };
 
-/// A block of frames [begin, end), `begin` a multiple of kCtcNormalise, and what is kept of it.
+/// Frames [begin, end) of a half, and its own recursion there. Blocks are counted from the outside; all but the one at
+/// the middle are multiples of kCtcNormalise.
 template <class T>
 struct CtcBlock {
+  CtcHalf half = CtcHalf::first;
   std::int64_t begin = 0, end = 0;
   CtcEmission<T>* emissions = nullptr;  // [end - begin]
-  T* alphas = nullptr;                  // [end - begin + 1] rows; the first is alpha before `begin`
-  std::int64_t* powers = nullptr;       // [end - begin + 1], taken from each
+  const T* entry = nullptr;             // the row it comes in with, normalised
+  std::int64_t power = 0;               // of two, taken from that row; after walk() from `exit`
+  double scale = 0;                     // walk(): ln of what is taken from all rows besides
+  T* rows = nullptr;                    // again(): [end - begin], in its order; walk(): [2]
+  std::int64_t* powers = nullptr;       // again(): [end - begin], taken from them
+  T* exit = nullptr;                    // walk(): the row it leaves with, normalised
+
+  std::int64_t frames() const { return end - begin; }
+};
+
+/// The other half's recursion on its way through a half, from the middle on.
+template <class T>
+struct CtcCrossing {
+  const T* row = nullptr;  // the latest
+  std::int64_t power = 0;  // taken from it
+  std::int64_t steps = 0;  // frames crossed
+  T* rows[2] = {};
+};
+
+/// p(target | x) in the numbers of the recursions: p * 2^exponent.
+template <class T>
+struct CtcMeeting {
+  T p = 0;
+  std::int64_t exponent = 0;
 };
 
 /// What the way back writes, each the sequence's own frame 0 or absent.
@@ -92,24 +114,21 @@ struct CtcOutputs {
 
 template <class T>
 struct CtcKernels {
-  /// largest = max x and sum = sum exp(x - largest); sum is NaN where x has a NaN or +infinity, or is all -infinity.
-  void (*softmax_sums)(const T* x, std::int64_t count, T* largest, T* sum);
   /// Where reading finds each class among the packs of a frame.
   void (*places)(std::int64_t C, const std::int32_t* classes, std::int64_t count, CtcExponent<T>* places);
-  /// Mantissas into [1, 2) and the largest exponent to 0, for alpha or beta at t.
-  /// @return what that took away from the exponents
-  std::int64_t (*normalise)(const CtcSource<T>& s, std::int64_t t, T* values);
-  /// Emissions of a block. @param gradient  null or frame 0, where exp(x - largest) is left for beta() if rows are
-  /// short
-  void (*read)(const CtcSource<T>& s, const CtcBlock<T>& block, T* gradient);
-  /// Alpha over a block: from the row in two[0] to the row in two[0], which is exchanged with two[1].
-  void (*alpha)(const CtcSource<T>& s, const CtcBlock<T>& block, T* two[2], CtcTaken* taken);
-  /// The same from block.alphas, keeping every row. @param power  taken from the first
-  void (*alpha_again)(const CtcSource<T>& s, const CtcBlock<T>& block, std::int64_t power);
-  /// Beta times what its frame emits over a block backwards, in two[0]; with outputs, from alpha_again()'s block.
+  /// Emissions of a block, in the order in which blocks follow each other: `up`, or from the end.
+  /// @param gradient  null or frame 0, where exp(x - largest) is left for cross() if rows are short
+  void (*read)(const CtcSource<T>& s, const CtcBlock<T>& block, bool up, T* gradient);
+  /// The recursion of the block's half over the block, from `entry` to `exit`.
+  void (*walk)(const CtcSource<T>& s, CtcBlock<T>* block);
+  /// The same once more, keeping every row.
+  void (*again)(const CtcSource<T>& s, CtcBlock<T>* block);
+  /// The other half's recursion over again()'s block.
   /// @param exponent  of p(target | x) in the numbers of the recursion
-  void (*beta)(const CtcSource<T>& s, const CtcBlock<T>& block, T* two[2], std::int64_t* power, std::int64_t exponent,
-               const CtcOutputs<T>* outputs);
+  void (*cross)(const CtcSource<T>& s, const CtcBlock<T>& block, CtcCrossing<T>* crossing, std::int64_t exponent,
+                const CtcOutputs<T>& outputs);
+  /// Alpha before frame t and beta from it on, both normalised.
+  CtcMeeting<T> (*meet)(const CtcSource<T>& s, std::int64_t t, const T* alpha, const T* beta);
 };
 
 }  // namespace seqgpu::device::cpu

@@ -10,8 +10,14 @@
 // Sizes and places of what CTC keeps on the CPU. All are functions of the shape, never of lengths or labels.
 namespace seqgpu::device::cpu {
 
-/// Frames between two checkpoints of alpha, whose block is computed again on the way back; a multiple of kCtcNormalise.
+/// Frames between two checkpoints, whose block is computed again on the way back; a multiple of kCtcNormalise.
 inline std::int64_t ctc_block(const op::CtcDesc& d) { return d.T <= 256 ? 16 : 32; }
+/// The most blocks of one half of a sequence.
+inline std::int64_t ctc_blocks(const op::CtcDesc& d) { return ((d.T + 1) / 2 + ctc_block(d) - 1) / ctc_block(d); }
+/// Parts that a sequence is cut into: a small batch has its halves walked by two threads.
+inline int ctc_parts(const op::CtcDesc& d) { return d.N < 16 ? 2 : 1; }
+/// Sequences that may be under way at once, for which there is memory.
+inline std::int64_t ctc_lanes(const op::CtcDesc& d) { return std::min<std::int64_t>(d.N, 32); }
 
 /// One sequence of the batch.
 struct CtcSequence {
@@ -19,110 +25,96 @@ struct CtcSequence {
   std::int64_t U = 0, frames = 0;
   std::int64_t needed = 0;  // frames
   std::int64_t before = 0;  // labels of the sequences before it
+
+  std::int64_t middle() const { return frames / 2; }  // the first frame of the second half
 };
 
-inline std::int64_t ctc_blocks(const op::CtcDesc& d) { return (d.T + ctc_block(d) - 1) / ctc_block(d); }
-
-/// Pieces that one sequence's way back is cut into: a small batch must feed several threads.
-inline std::int64_t ctc_pieces(const op::CtcDesc& d) {
-  return d.N < 8 ? std::clamp<std::int64_t>(ctc_blocks(d) / 4, 1, 8) : 1;
-}
-
 inline std::int64_t ctc_labels(const op::CtcDesc& d) { return d.concatenated ? d.L : d.N * d.L; }
+
+/// Rows of a half's own recursion: where it enters each block, and where it leaves the last, at the middle.
+template <class T>
+struct CtcCheckpoints {
+  T* rows = nullptr;               // [blocks + 1]
+  std::int64_t* powers = nullptr;  // [blocks + 1] taken from them
+};
 
 /// What forward leaves of one sequence.
 template <class T>
 struct CtcKept {
-  enum class Gradient : std::int32_t { zero, finite, nan };
+  enum class Gradient : std::int64_t { zero, finite, nan };
   Gradient* gradient = nullptr;      // [1]
-  std::int64_t* exponent = nullptr;  // [1] of p(target | x) in the recursion's numbers
-  T* checkpoints = nullptr;          // [blocks] rows: alpha before each block
-  std::int64_t* powers = nullptr;    // [blocks] taken from them
-  T* boundaries = nullptr;           // [pieces] rows: beta after each piece
-  std::int64_t* taken = nullptr;     // [pieces] from them
+  std::int64_t* exponent = nullptr;  // [1] of p(target | x) in the recursions' numbers
+  CtcCheckpoints<T> halves[2];
 
   static CtcKept take(Carver& carver, const op::CtcDesc& d, std::int64_t U) {
     CtcKept k;
-    const CtcRow row{padded<T>(U + 1)};
-    const std::int64_t pieces = ctc_pieces(d) > 1 ? ctc_pieces(d) : 0;
-    k.checkpoints = carver.take<T>(ctc_blocks(d) * row.elements());
-    k.boundaries = carver.take<T>(pieces * row.elements());
-    k.exponent = carver.take<std::int64_t>(1 + ctc_blocks(d) + pieces + 1);
-    k.powers = k.exponent ? k.exponent + 1 : nullptr;
-    k.taken = k.exponent ? k.powers + ctc_blocks(d) : nullptr;
-    k.gradient = reinterpret_cast<Gradient*>(k.exponent ? k.taken + pieces : nullptr);
+    const std::int64_t rows = ctc_blocks(d) + 1;
+    for (CtcCheckpoints<T>& half : k.halves) half.rows = carver.take<T>(rows * CtcRow{padded<T>(U + 1)}.elements());
+    std::int64_t* integers = carver.take<std::int64_t>(2 + 2 * rows);
+    if (!integers) return k;
+    k.gradient = reinterpret_cast<Gradient*>(integers);
+    k.exponent = integers + 1;
+    k.halves[0].powers = integers + 2;
+    k.halves[1].powers = integers + 2 + rows;
     return k;
   }
 };
 
-/// One piece's memory while it walks a block.
+/// What a walk through a sequence, or a half of it, needs by itself.
 template <class T>
 struct CtcScratch {
-  CtcBlock<T> block;
-  T* betas[2] = {};  // a row each
+  CtcRow row;
+  std::int32_t* classes = nullptr;      // [width]
+  CtcExponent<T>* places = nullptr;     // [width]
+  CtcExponent<T>* skip = nullptr;       // [width + kCtcGuard]
+  CtcEmission<T>* emissions = nullptr;  // [frames of a block]
+  T* rows = nullptr;                    // [2] of the recursion under way
+  T* again = nullptr;                   // [frames of a block] rows of the one whose half is crossed
+  std::int64_t* powers = nullptr;       // [frames of a block] taken from them
   T *blank = nullptr, *label = nullptr;
 
-  static CtcScratch take(Carver& carver, const op::CtcDesc& d, CtcRow row) {
+  static CtcScratch take(Carver& carver, const op::CtcDesc& d, std::int64_t U) {
     CtcScratch s;
     const std::int64_t frames = std::min(ctc_block(d), d.T);
-    s.block.alphas = carver.take<T>((frames + 1) * row.elements());
-    for (T*& beta : s.betas) beta = carver.take<T>(row.elements());
-    s.block.powers = carver.take<std::int64_t>(frames + 1);
-    s.block.emissions = carver.take<CtcEmission<T>>(frames);
-    T* m = carver.take<T>(frames * row.width);
-    auto* k = carver.take<CtcExponent<T>>(frames * row.width);
+    s.row.width = padded<T>(U + 1);
+    s.classes = carver.take<std::int32_t>(s.row.width);
+    s.places = carver.take<CtcExponent<T>>(s.row.width);
+    s.skip = carver.take<CtcExponent<T>>(s.row.width + kCtcGuard<T>);
+    s.rows = carver.take<T>(2 * s.row.elements());
+    s.again = carver.take<T>(frames * s.row.elements());
+    s.powers = carver.take<std::int64_t>(frames);
+    s.blank = carver.take<T>(s.row.width);
+    s.label = carver.take<T>(s.row.width);
+    s.emissions = carver.take<CtcEmission<T>>(frames);
+    T* m = carver.take<T>(frames * s.row.width);
+    auto* k = carver.take<CtcExponent<T>>(frames * s.row.width);
     for (std::int64_t i = 0; i < (m ? frames : 0); ++i) {
-      s.block.emissions[i] = CtcEmission<T>{};
-      s.block.emissions[i].m = m + i * row.width;
-      s.block.emissions[i].k = k + i * row.width;
+      s.emissions[i] = CtcEmission<T>{};
+      s.emissions[i].m = m + i * s.row.width;
+      s.emissions[i].k = k + i * s.row.width;
     }
-    s.blank = carver.take<T>(row.width);
-    s.label = carver.take<T>(row.width);
     return s;
   }
-};
-
-/// One sequence's memory, forward and backward alike.
-template <class T>
-struct CtcTables {
-  CtcRow row;
-  std::int32_t* classes = nullptr;   // [width]
-  CtcExponent<T>* places = nullptr;  // [width]
-  CtcExponent<T>* skip = nullptr;    // [width + kCtcGuard]
-  std::byte* scratch = nullptr;      // [pieces] CtcScratch
-  std::size_t scratch_bytes = 0;     // of one
-
-  static CtcTables take(Carver& carver, const op::CtcDesc& d, std::int64_t U) {
-    CtcTables t;
-    t.row.width = padded<T>(U + 1);
-    t.classes = carver.take<std::int32_t>(t.row.width);
-    t.places = carver.take<CtcExponent<T>>(t.row.width);
-    t.skip = carver.take<CtcExponent<T>>(t.row.width + kCtcGuard<T>);
-    Carver one;
-    CtcScratch<T>::take(one, d, t.row);
-    t.scratch_bytes = one.used;
-    t.scratch = carver.take<std::byte>(ctc_pieces(d) * static_cast<std::int64_t>(t.scratch_bytes));
-    return t;
-  }
-  CtcScratch<T> piece(const op::CtcDesc& d, std::int64_t i) const {
-    Carver carver{scratch + static_cast<std::size_t>(i) * scratch_bytes};
-    return CtcScratch<T>::take(carver, d, row);
+  static std::size_t bytes(const op::CtcDesc& d, std::int64_t U) {
+    Carver carver;
+    take(carver, d, U);
+    return carver.used;
   }
 };
 
-/// Bytes of `Part` for all sequences together, each taken with its own U.
+/// Bytes of `Part` for `count` sequences together, each taken with its own U; of a concatenated batch any of them.
 template <class Part>
-std::size_t ctc_bytes(const op::CtcDesc& d) {
+std::size_t ctc_bytes(const op::CtcDesc& d, std::int64_t count) {
   const auto bytes = [&](std::int64_t U) {
     Carver one;
     Part::take(one, d, U);
     return static_cast<std::int64_t>(one.used);
   };
-  if (!d.concatenated) return static_cast<std::size_t>(d.N * bytes(d.L));
+  if (!d.concatenated) return static_cast<std::size_t>(count * bytes(d.L));
   // They grow by whole packs: a sequence has at most one that is not full, and the labels fill the others.
   const std::int64_t pack = 64 / static_cast<std::int64_t>(size_of(d.dtype));
   const std::int64_t one = bytes(pack - 1), more = bytes(2 * pack - 1) - one + 64;
-  return static_cast<std::size_t>(d.N * one + d.L / pack * more);
+  return static_cast<std::size_t>(count * one + d.L / pack * more);
 }
 
 /// What forward leaves for backward, or keeps to itself at inference.
@@ -136,7 +128,7 @@ struct CtcReserve {
     CtcReserve r;
     r.largest = carver.take<T>(d.T * d.N);
     r.sum = carver.take<T>(d.T * d.N);
-    r.rest.base = carver.take<std::byte>(static_cast<std::int64_t>(ctc_bytes<CtcKept<T>>(d)));
+    r.rest.base = carver.take<std::byte>(static_cast<std::int64_t>(ctc_bytes<CtcKept<T>>(d, d.N)));
     return r;
   }
 };
@@ -152,19 +144,28 @@ std::size_t ctc_reserve_bytes(const op::CtcDesc& d) {
 template <class T>
 struct CtcBatch {
   CtcSequence* sequences = nullptr;  // [N]
-  CtcTables<T>* tables = nullptr;    // [N]
   CtcKept<T>* kept = nullptr;        // [N]
   double* numbers = nullptr;         // [N] forward: -ln p; backward: factors of the gradient
+  double* scales = nullptr;          // [N, 2] forward: ln of what was taken from a half's numbers besides powers of two
+  std::int32_t* arrived = nullptr;   // [N] halves of which forward is at the middle
 
   static CtcBatch take(Carver& carver, const op::CtcDesc& d) {
     CtcBatch b;
     b.sequences = carver.take<CtcSequence>(d.N);
-    b.tables = carver.take<CtcTables<T>>(d.N);
     b.kept = carver.take<CtcKept<T>>(d.N);
     b.numbers = carver.take<double>(d.N);
+    b.scales = carver.take<double>(2 * d.N);
+    b.arrived = carver.take<std::int32_t>(d.N);
     return b;
   }
 };
+
+/// Of all CtcScratch together: each serves any sequence, so there are fewer where targets of a concatenated batch
+/// differ much in length, but always one.
+template <class T>
+std::size_t ctc_scratch_bytes(const op::CtcDesc& d) {
+  return static_cast<std::size_t>(ctc_parts(d)) * ctc_bytes<CtcScratch<T>>(d, ctc_lanes(d));
+}
 
 /// @param with_reserve  forward at inference
 template <class T>
@@ -172,7 +173,7 @@ std::size_t ctc_workspace_bytes(const op::CtcDesc& d, bool with_reserve) {
   Carver carver;
   CtcBatch<T>::take(carver, d);
   if (with_reserve) CtcReserve<T>::take(carver, d);
-  return carver.used + ctc_bytes<CtcTables<T>>(d);
+  return carver.used + ctc_scratch_bytes<T>(d);
 }
 
 /// Checks lengths and labels. @param sequences  [d.N], filled
