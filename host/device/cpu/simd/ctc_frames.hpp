@@ -273,6 +273,8 @@ void read_all(const CtcSource<T>& given, const CtcBlock<T>& block, bool up, T* g
     if constexpr (kPacks > 0) {
       fetch(s, t + kAhead * step);
       if (read_short<kPacks>(s, s.x + t * s.stride, range_of(s, t), e, exps)) continue;
+    } else if (!s.read) {
+      fetch(s, t + step);
     }
     read_long(s, t, e, exps);
   }
