@@ -81,21 +81,28 @@ void write_row(const T* sum, T* c, const T* bias, std::int64_t valid, bool add) 
   }
 }
 
-/// A(row..row_end-1, p..p+depth-1) to [depth][kRowBlock].
+/// Numbers from one k of a tile's rows to the next where A is copied: a power of two, to be moved as one.
+constexpr std::int64_t kCopied = kRowTile > 4 ? 8 : kRowTile > 2 ? 4 : 2;
+/// From the rows of one tile to those of the next: beside a power of two, as tiles are written side by side.
+constexpr std::int64_t kTileStride = kCopied * kDepth + 16;
+
+/// A(row..row_end-1, p..p+depth-1) to [tile of rows][depth][kCopied].
 template <class T>
 void copy_block(const Gemm<T>& g, std::int64_t row, std::int64_t row_end, std::int64_t p, std::int64_t depth,
                 T* block) {
-  const std::int64_t rows = row_end - row;
-  for (std::int64_t q = 0; q < depth; ++q, block += kRowBlock) {
-    const T* from = g.a + row * g.a_row + (p + q) * g.a_col;
-    if (g.a_row == 1 && rows == kRowBlock) {
-      __builtin_prefetch(from + kAhead * g.a_col);
-      __builtin_prefetch(from + kAhead * g.a_col + 64 / sizeof(T));
-      __builtin_prefetch(from + kAhead * g.a_col + 128 / sizeof(T));
-      std::memcpy(block, from, kRowBlock * sizeof(T));
-    } else {
-      for (std::int64_t r = 0; r < rows; ++r) block[r] = from[r * g.a_row];
-    }
+  std::int64_t first[kRowBlock / kRowTile + 1], tiles = 0, whole = 0;  // whole: tiles that can be moved as one
+  for (std::int64_t i = row; i < row_end; i += next_rows(row_end - i)) {
+    first[tiles++] = i;
+    if (g.a_row == 1 && i + kCopied <= g.m) whole = tiles;
+  }
+  first[tiles] = row_end;
+  for (std::int64_t q = 0; q < depth; ++q, block += kCopied) {
+    const T* from = g.a + (p + q) * g.a_col;
+    for (std::int64_t i = row; whole > 0 && i < row_end; i += 64 / static_cast<std::int64_t>(sizeof(T)))
+      __builtin_prefetch(from + kAhead * g.a_col + i);
+    for (std::int64_t t = 0; t < whole; ++t) std::memcpy(block + t * kTileStride, from + first[t], kCopied * sizeof(T));
+    for (std::int64_t t = whole; t < tiles; ++t)
+      for (std::int64_t i = first[t]; i < first[t + 1]; ++i) block[t * kTileStride + i - first[t]] = from[i * g.a_row];
   }
 }
 
@@ -117,31 +124,40 @@ void copy_block(const Gemm<float>& g, std::int64_t row, std::int64_t row_end, st
 template <class T>
 void multiply_tile(const Gemm<T>& g, const T* packed, std::int64_t row, std::int64_t row_end, std::int64_t group,
                    std::int64_t group_end) {
-  constexpr std::int64_t lanes = Pack<T>::kLanes;
+  constexpr std::int64_t lanes = Pack<T>::kLanes, tiles = kRowBlock / kRowTile;
+  constexpr bool rounded = Factor<T>::kTogether > 1;
   alignas(64) T sum[kRowTile * kColumnTile * lanes];
-  alignas(64) Element<T> a_block[kRowBlock * kDepth];
-  const bool pack_a = Factor<T>::kTogether > 1 || g.a_col != 1;
-  const bool by_row = Factor<T>::kTogether > 1 && g.a_col == 1;  // how a_block lies
-  const std::int64_t a_row = by_row ? kDepth : 1, a_k = by_row ? 1 : kRowBlock;
+  alignas(64) Element<T> a_block[rounded ? kRowBlock * kDepth : tiles * kTileStride];
+  const bool by_row = g.a_col == 1;
+  const std::int64_t a_row = by_row ? kDepth : 1, a_k = by_row ? 1 : kRowBlock;  // how a rounded block lies
   std::int64_t p = 0;
   do {  // once even for k = 0: C = bias
     const std::int64_t depth = least(kDepth * Factor<T>::kTogether, g.k - p), count = elements<T>(depth);
-    if (pack_a) copy_block(g, row, row_end, p, depth, a_block);
+    if (rounded || !by_row) copy_block(g, row, row_end, p, depth, a_block);
     for (std::int64_t j = group; j < group_end; ++j) {
       const std::int64_t packs = packs_of_group<T>(g.n, j), first = j * kColumnTile * lanes;
       const std::int64_t valid = least(packs * lanes, g.n - first);
       const auto* panel = reinterpret_cast<const Element<T>*>(packed) + first * elements<T>(g.k) +
                           p / Factor<T>::kTogether * packs * lanes;
-      for (std::int64_t i = row, rows = 0; i < row_end; i += rows) {
+      const auto* following = panel + elements<T>(g.k) * packs * lanes;
+      const T* bias = g.bias && p == 0 ? g.bias + first : nullptr;
+      const bool add = g.accumulate || p > 0, whole = valid == packs * lanes;
+      const Element<T>* tile = a_block;
+      for (std::int64_t i = row, rows = 0; i < row_end; i += rows, tile += kTileStride) {
         rows = next_rows(row_end - i);
+        T* c = g.c + i * g.c_row + first;
+        const auto* next = following + least(i - row, packs * kRowTile) / kRowTile * count * lanes;
+        const Target<T> to =
+            whole ? Target<T>{c, g.c_row, add, bias, next} : Target<T>{sum, packs * lanes, false, nullptr, next};
         const auto run = kProducts<T>.by_size[packs - 1][rows - 1];
-        if (pack_a)
-          run(a_block + (i - row) * a_row, a_row, a_k, panel, count, sum, false);
-        else if constexpr (Factor<T>::kTogether == 1)
-          run(g.a + i * g.a_row + p, g.a_row, 1, panel, count, sum, false);
-        for (std::int64_t r = 0; r < rows; ++r)
-          write_row(sum + r * packs * lanes, g.c + (i + r) * g.c_row + first,
-                    g.bias && p == 0 ? g.bias + first : nullptr, valid, g.accumulate || p > 0);
+        if constexpr (rounded)
+          run(a_block + (i - row) * a_row, a_row, a_k, panel, count, to);
+        else if (by_row)
+          run(g.a + i * g.a_row + p, g.a_row, 1, panel, count, to);
+        else
+          run(tile, 1, kCopied, panel, count, to);
+        for (std::int64_t r = 0; !whole && r < rows; ++r)
+          write_row(sum + r * packs * lanes, c + r * g.c_row, bias, valid, add);
       }
     }
     p += depth;

@@ -38,25 +38,32 @@ template <int... I, class F>
   (f(std::integral_constant<int, I>{}), ...);
 }
 
-/// out [M][W][lanes] = sum over k of x(i, k) * panel [k][W][lanes], where x(i, k) = x[i*x_row + k*x_k]; k counts
+/// Where a product goes: row i begins at out + i*row. While it runs it fetches what is read next, a line for each k:
+/// the next panel lies too far for the processor to foresee it.
+template <class T>
+struct Target {
+  T* out;
+  std::int64_t row;
+  bool add;          // to what is there
+  const T* bias;     // a row that every row gets besides, or null
+  const void* next;  // need not be readable
+};
+
+/// to [M][W packs] = sum over k of x(i, k) * panel [k][W][lanes], where x(i, k) = x[i*x_row + k*x_k]; k counts
 /// elements.
-/// @param more  out holds the sums over the k before these
 template <class T, int W, int M>
 static void product(const Element<T>* x, std::int64_t x_row, std::int64_t x_k, const Element<T>* panel,
-                    std::int64_t count, T* out, bool more) {
+                    std::int64_t count, Target<T> to) {
   using P = Pack<T>;
   using F = Factor<T>;
   constexpr auto rows = std::make_integer_sequence<int, M>{};
   constexpr auto packs = std::make_integer_sequence<int, W>{};
+  for (int i = 0; i < M; ++i)
+    for (int w = 0; w < W; ++w) __builtin_prefetch(to.out + i * to.row + w * P::kLanes);
   typename P::Vector sum[M][W] = {};
-  if (F::kTogether > 1 && more)
-    unroll(
-        rows, [&](auto i) __attribute__((always_inline)) {
-          unroll(
-              packs, [&](auto w)
-                         __attribute__((always_inline)) { sum[i][w] = P::load(out + (i * W + w) * P::kLanes).v; });
-        });
-  for (std::int64_t k = 0; k < count; ++k, x += x_k, panel += W * P::kLanes) {
+  const char* next = static_cast<const char*>(to.next);
+  for (std::int64_t k = 0; k < count; ++k, x += x_k, panel += W * P::kLanes, next += 64) {
+    if constexpr (M > 2) __builtin_prefetch(next);  // else the panels themselves keep the loads busy
     typename P::Vector broadcast[M];
     unroll(
         rows, [&](auto i) __attribute__((always_inline)) { broadcast[i] = F::broadcast(x[i * x_row]); });
@@ -68,16 +75,32 @@ static void product(const Element<T>* x, std::int64_t x_row, std::int64_t x_k, c
                         __attribute__((always_inline)) { sum[i][w] = F::multiply_add(broadcast[i], b, sum[i][w]); });
         });
   }
+  if (to.bias)
+    unroll(
+        packs, [&](auto w) __attribute__((always_inline)) {
+          const auto b = P::load(to.bias + w * P::kLanes).v;
+          unroll(
+              rows, [&](auto i) __attribute__((always_inline)) { sum[i][w] += b; });
+        });
+  if (to.add)
+    unroll(
+        rows, [&](auto i) __attribute__((always_inline)) {
+          unroll(
+              packs, [&](auto w) __attribute__((always_inline)) {
+                sum[i][w] += P::load(to.out + i * to.row + w * P::kLanes).v;
+              });
+        });
   unroll(
       rows, [&](auto i) __attribute__((always_inline)) {
         unroll(
-            packs, [&](auto w) __attribute__((always_inline)) { P(sum[i][w]).store(out + (i * W + w) * P::kLanes); });
+            packs, [&](auto w)
+                       __attribute__((always_inline)) { P(sum[i][w]).store(to.out + i * to.row + w * P::kLanes); });
       });
 }
 
 template <class T>
-using ProductFunction = void (*)(const Element<T>*, std::int64_t, std::int64_t, const Element<T>*, std::int64_t, T*,
-                                 bool);
+using ProductFunction = void (*)(const Element<T>*, std::int64_t, std::int64_t, const Element<T>*, std::int64_t,
+                                 Target<T>);
 
 template <class T>
 struct Products {
@@ -109,25 +132,31 @@ inline std::int64_t next_rows(std::int64_t left) {
   return (left + tiles - 1) / tiles;
 }
 
-/// out [rows][packs][lanes] = x [rows, k] times a panel, where x(i, k) = x[i*x_row + k].
+/// to [rows][packs] = x [rows, k] times a panel, where x(i, k) = x[i*x_row + k].
 template <class T>
 void multiply_rows(const T* x, std::int64_t x_row, std::int64_t rows, const T* panel, std::int64_t packs,
-                   std::int64_t k, T* out) {
-  kProducts<T>.by_size[packs - 1][rows - 1](x, x_row, 1, panel, k, out, false);
+                   std::int64_t k, const Target<T>& to) {
+  kProducts<T>.by_size[packs - 1][rows - 1](x, x_row, 1, panel, k, to);
 }
 
 #if defined(SEQGPU_SIMD_BF16)
 /// Rounds x anew for every panel: that is 3 instructions beside the 64 of a product.
-inline void multiply_rows(const float* x, std::int64_t x_row, std::int64_t rows, const Bf16Pair* panel,
-                          std::int64_t packs, std::int64_t k, float* out) {
+template <class T>
+void multiply_rows(const float* x, std::int64_t x_row, std::int64_t rows, const Bf16Pair* panel, std::int64_t packs,
+                   std::int64_t k, Target<float> to) {
   constexpr std::int64_t kPairs = 256;
   const auto run = kProducts<float>.by_size[packs - 1][rows - 1];
   alignas(64) Bf16Pair block[kRowTile * kPairs];
-  for (std::int64_t p = 0; p < k; p += 2 * kPairs) {
+  std::int64_t p = 0;
+  do {
     const std::int64_t depth = k - p < 2 * kPairs ? k - p : 2 * kPairs;
     for (std::int64_t i = 0; i < rows; ++i) to_pairs(x + i * x_row + p, depth, block + i * kPairs);
-    run(block, kPairs, 1, panel + p / 2 * packs * Pack<float>::kLanes, elements<float>(depth), out, p > 0);
-  }
+    run(block, kPairs, 1, panel + p / 2 * packs * Pack<float>::kLanes, elements<float>(depth), to);
+    to.add = true;
+    to.bias = nullptr;
+    to.next = static_cast<const Bf16Pair*>(to.next) + kPairs * 16;
+    p += depth;
+  } while (p < k);
 }
 #endif
 

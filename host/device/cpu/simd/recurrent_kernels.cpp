@@ -72,33 +72,77 @@ void pack_panels(const PanelSource<T>& s, Range units, T* panels) {
   }
 }
 
-/// tail(row, unit, sums [G][lanes]) for every row and every pack of units in the range.
-template <class T, int G, class Tail>
-void for_each_block(const PanelProduct<T>& p, Tail&& tail) {
+/// tile(row, rows, first pack, packs, panel, what is read after it) for all rows and packs of units in the range.
+template <class T, int G, class Tile>
+void for_each_tile(const PanelProduct<T>& p, Tile&& tile) {
   constexpr std::int64_t lanes = Pack<T>::kLanes, per_group = kColumnTile / G;
-  alignas(64) T sum[kRowTile * kColumnTile * lanes];
-  const std::int64_t end = p.range.last / lanes;
+  const std::int64_t end = p.range.last / lanes, depth = elements<T>(p.k) * lanes;
   for (std::int64_t first = p.range.first / lanes; first < end; first += per_group) {
     const std::int64_t count = least(per_group, end - first), packs = count * G;
-    const auto* panel = reinterpret_cast<const Element<T>*>(p.panels) + first * G * elements<T>(p.k) * lanes;
+    const auto* panel = reinterpret_cast<const Element<T>*>(p.panels) + first * G * depth;
     for (std::int64_t row = 0, rows = 0; row < p.rows; row += rows) {
       rows = next_rows(p.rows - row);
-      multiply_rows(p.x + row * p.x_row, p.x_row, rows, panel, packs, p.k, sum);
-      for (std::int64_t i = 0; i < rows; ++i)
-        for (std::int64_t block = 0; block < count; ++block)
-          tail(row + i, (first + block) * lanes, sum + (i * packs + block * G) * lanes);
+      const auto* next = panel + (packs + least(row / kRowTile, packs)) * depth;
+      tile(row, rows, first, count, panel, next);
     }
   }
 }
 
+/// tail(block) for all packs of units of some rows. Tails stand apart from the tile code, so that every row runs the
+/// same instructions.
+template <class T, int G, class Tail>
+[[gnu::always_inline]] inline void for_each_block(std::int64_t row, std::int64_t rows, std::int64_t first,
+                                                  std::int64_t count, const T* sum, Tail&& tail) {
+  constexpr std::int64_t lanes = Pack<T>::kLanes;
+  for (std::int64_t i = 0; i < rows; ++i)
+    for (std::int64_t block = 0; block < count; ++block, sum += G * lanes) tail(row + i, (first + block) * lanes, sum);
+}
+
+/// One of the functions below.
+template <class T>
+using Tail = void (*)(const StepForward<T>& p, std::int64_t row, std::int64_t rows, std::int64_t first,
+                      std::int64_t count, const T* sum);
+
+/// What the gates of a tile read and write lies further away than the first-level cache: it comes while the tile's
+/// product runs.
+template <class Cell, class T>
+void fetch(const StepForward<T>& p, std::int64_t row, std::int64_t rows, std::int64_t unit, std::int64_t units) {
+  constexpr std::int64_t line = 64 / static_cast<std::int64_t>(sizeof(T));
+  const auto lines = [&](const T* from, std::int64_t count) {
+    for (std::int64_t i = 0; i < count; ++i)
+      for (std::int64_t j = 0; j < units; j += line) __builtin_prefetch(from + i * p.H + j);
+  };
+  for (std::int64_t r = row; r < row + rows; ++r) {
+    lines(p.wx + r * Cell::kGates * p.H + unit, Cell::kGates);
+    if (p.saved) lines(p.saved + r * Cell::kSaved * p.H + unit, Cell::kSaved);
+    for (int s = 0; s < Cell::kStates; ++s) {
+      lines(p.prev[s] + r * p.H + unit, 1);
+      lines(p.next[s] + r * p.H + unit, 1);
+    }
+  }
+}
+
+template <class Cell, int G, class T>
+void multiply_then(const StepForward<T>& p, const PanelProduct<T>& product, Tail<T> tail) {
+  constexpr std::int64_t lanes = Pack<T>::kLanes;
+  alignas(64) T sum[kRowTile * kColumnTile * lanes];
+  for_each_tile<T, G>(product, [&](std::int64_t row, std::int64_t rows, std::int64_t first, std::int64_t count,
+                                   const Element<T>* panel, const Element<T>* next) {
+    fetch<Cell>(p, row, rows, first * lanes, count * lanes);
+    multiply_rows<T>(product.x + row * product.x_row, product.x_row, rows, panel, count * G, product.k,
+                     {sum, count * G * lanes, false, nullptr, next});
+    tail(p, row, rows, first, count, sum);
+  });
+}
+
 template <class T>
 void multiply(const PanelProduct<T>& p) {
-  for_each_block<T, 1>(p, [&](std::int64_t row, std::int64_t column, const T* sum) {
-    T* out = p.out + row * p.columns + column;
-    Pack<T> value = Pack<T>::load(sum);
-    if (p.bias) value = value + Pack<T>::load(p.bias + column);
-    if (p.accumulate) value = value + Pack<T>::load(out);
-    value.store(out);
+  constexpr std::int64_t lanes = Pack<T>::kLanes;
+  for_each_tile<T, 1>(p, [&](std::int64_t row, std::int64_t rows, std::int64_t first, std::int64_t count,
+                             const Element<T>* panel, const Element<T>* next) {
+    multiply_rows<T>(p.x + row * p.x_row, p.x_row, rows, panel, count, p.k,
+                     {p.out + row * p.columns + first * lanes, p.columns, p.accumulate,
+                      p.bias ? p.bias + first * lanes : nullptr, next});
   });
 }
 
@@ -132,70 +176,98 @@ Regs<Pack<T>, N> load_unit(bool present, const T* unit, std::int64_t stride) {
   return zero;
 }
 
-// Apart from the tile code, so that every row runs the same instructions.
 template <class Cell, class T>
-[[gnu::noinline]] void forward_block(const StepForward<T>& p, std::int64_t row, std::int64_t unit, const T* sum) {
-  constexpr int G = Cell::kGates, L = Pack<T>::kLanes;
-  const auto wx = load_packs<G>(p.wx + row * G * p.H + unit, p.H);
-  auto rh = load_packs<G>(sum, L);
-  const auto bias = load_packs<G>(p.bias + unit, p.H);
-  for (int g = 0; g < G; ++g) rh[g] = rh[g] + bias[g];
-  const auto prev = load_states<Cell>(p.prev, row * p.H + unit);
-  const auto parameters = load_unit<Cell::kUnitParameters>(p.options.peephole, p.unit + unit, p.H);
-  const auto step = Cell::forward(p.options, wx, rh, prev, parameters);
+[[gnu::always_inline]] inline void keep(const StepForward<T>& p, std::int64_t row, std::int64_t unit,
+                                        const cells::CellStep<Pack<T>, Cell::kStates, Cell::kSaved>& step) {
   for (int s = 0; s < Cell::kStates; ++s) step.next[s].store(p.next[s] + row * p.H + unit);
   if (p.saved) store_packs<Cell::kSaved>(step.saved, p.saved + row * Cell::kSaved * p.H + unit, p.H);
 }
 
-template <class Cell, class T>
-[[gnu::noinline]] void enter_block(const StepForward<T>& p, std::int64_t row, std::int64_t unit, const T* sum) {
-  constexpr int G = Cell::kGates, L = Pack<T>::kLanes;
-  const auto wx = load_packs<G - 1>(p.wx + row * G * p.H + unit, p.H);
-  auto rh = load_packs<G - 1>(sum, L);
-  const auto bias = load_packs<G - 1>(p.bias + unit, p.H);
-  for (int g = 0; g < G - 1; ++g) rh[g] = rh[g] + bias[g];
-  const auto entered = Cell::enter(p.options, wx, rh);
-  store_packs<G - 1>(entered, p.saved + row * Cell::kSaved * p.H + unit, p.H);
-  (entered[0] * Pack<T>::load(p.entering + row * p.R + unit)).store(p.second + row * p.H + unit);
+/// @tparam kPlain  all options are as by default, which leaves no branch between the gates
+template <class Cell, bool kPlain, class T>
+[[gnu::noinline, gnu::flatten]] void forward_tail(const StepForward<T>& p, std::int64_t first_row, std::int64_t rows,
+                                                  std::int64_t first, std::int64_t count, const T* sums) {
+  constexpr int G = Cell::kGates;
+  const cells::CellOptions options = kPlain ? cells::CellOptions{} : p.options;
+  for_each_block<T, G>(
+      first_row, rows, first, count,
+      sums, [&](std::int64_t row, std::int64_t unit, const T* sum) __attribute__((always_inline)) {
+        const auto wx = load_packs<G>(p.wx + row * G * p.H + unit, p.H);
+        auto rh = load_packs<G>(sum, Pack<T>::kLanes);
+        const auto bias = load_packs<G>(p.bias + unit, p.H);
+        for (int g = 0; g < G; ++g) rh[g] = rh[g] + bias[g];
+        const auto prev = load_states<Cell>(p.prev, row * p.H + unit);
+        const auto parameters = load_unit<Cell::kUnitParameters>(options.peephole, p.unit + unit, p.H);
+        keep<Cell>(p, row, unit, Cell::forward(options, wx, rh, prev, parameters));
+      });
 }
 
 template <class Cell, class T>
-[[gnu::noinline]] void leave_block(const StepForward<T>& p, std::int64_t row, std::int64_t unit, const T* sum) {
+[[gnu::noinline, gnu::flatten]] void enter_tail(const StepForward<T>& p, std::int64_t first_row, std::int64_t rows,
+                                                std::int64_t first, std::int64_t count, const T* sums) {
   constexpr int G = Cell::kGates;
-  T* saved = p.saved + row * Cell::kSaved * p.H + unit;
-  const auto wx = Pack<T>::load(p.wx + (row * G + G - 1) * p.H + unit);
-  const auto rh = Pack<T>::load(sum) + Pack<T>::load(p.bias + (G - 1) * p.H + unit);
-  const auto prev = load_states<Cell>(p.prev, row * p.H + unit);
-  const auto step = Cell::forward(p.options, load_packs<G - 1>(saved, p.H), wx, rh, prev);
-  for (int s = 0; s < Cell::kStates; ++s) step.next[s].store(p.next[s] + row * p.H + unit);
-  store_packs<Cell::kSaved>(step.saved, saved, p.H);
+  for_each_block<T, G - 1>(
+      first_row, rows, first, count,
+      sums, [&](std::int64_t row, std::int64_t unit, const T* sum) __attribute__((always_inline)) {
+        const auto wx = load_packs<G - 1>(p.wx + row * G * p.H + unit, p.H);
+        auto rh = load_packs<G - 1>(sum, Pack<T>::kLanes);
+        const auto bias = load_packs<G - 1>(p.bias + unit, p.H);
+        for (int g = 0; g < G - 1; ++g) rh[g] = rh[g] + bias[g];
+        const auto entered = Cell::enter(p.options, wx, rh);
+        store_packs<G - 1>(entered, p.saved + row * Cell::kSaved * p.H + unit, p.H);
+        (entered[0] * Pack<T>::load(p.entering + row * p.R + unit)).store(p.second + row * p.H + unit);
+      });
+}
+
+template <class Cell, class T>
+[[gnu::noinline, gnu::flatten]] void leave_tail(const StepForward<T>& p, std::int64_t first_row, std::int64_t rows,
+                                                std::int64_t first, std::int64_t count, const T* sums) {
+  constexpr int G = Cell::kGates;
+  for_each_block<T, 1>(
+      first_row, rows, first, count,
+      sums, [&](std::int64_t row, std::int64_t unit, const T* sum) __attribute__((always_inline)) {
+        const auto wx = Pack<T>::load(p.wx + (row * G + G - 1) * p.H + unit);
+        const auto rh = Pack<T>::load(sum) + Pack<T>::load(p.bias + (G - 1) * p.H + unit);
+        const auto prev = load_states<Cell>(p.prev, row * p.H + unit);
+        const auto entered = load_packs<G - 1>(p.saved + row * Cell::kSaved * p.H + unit, p.H);
+        keep<Cell>(p, row, unit, Cell::forward(p.options, entered, wx, rh, prev));
+      });
+}
+
+bool plain(const cells::CellOptions& o) {
+  return o.activation == Activation::tanh && o.output_activation == Activation::tanh && !o.coupled_gates &&
+         !o.peephole && !(o.cell_clip > 0);
 }
 
 template <class Cell, class T>
 void step_forward(const StepForward<T>& p) {
   const PanelProduct<T> product{p.rows, p.k, p.H, p.units, p.entering, p.R, p.panels};
-  if constexpr (Cell::kTwoPhase) {
-    for_each_block<T, Cell::kGates - 1>(
-        product, [&](std::int64_t row, std::int64_t unit, const T* sum) { enter_block<Cell>(p, row, unit, sum); });
-  } else {
-    for_each_block<T, Cell::kGates>(
-        product, [&](std::int64_t row, std::int64_t unit, const T* sum) { forward_block<Cell>(p, row, unit, sum); });
-  }
+  if constexpr (Cell::kTwoPhase)
+    multiply_then<Cell, Cell::kGates - 1>(p, product, enter_tail<Cell, T>);
+  else
+    multiply_then<Cell, Cell::kGates>(p, product,
+                                      plain(p.options) ? forward_tail<Cell, true, T> : forward_tail<Cell, false, T>);
 }
 
 template <class Cell, class T>
 void step_forward_second(const StepForward<T>& p) {
   const PanelProduct<T> product{p.rows, p.k, p.H, p.units, p.second, p.H, p.panels_last};
-  for_each_block<T, 1>(
-      product, [&](std::int64_t row, std::int64_t unit, const T* sum) { leave_block<Cell>(p, row, unit, sum); });
+  multiply_then<Cell, 1>(p, product, leave_tail<Cell, T>);
 }
 
 template <class Cell, class T>
 void step_backward(const StepBackward<T>& p) {
   constexpr int G = Cell::kGates, S = Cell::kStates, P = Cell::kUnitParameters;
-  for (std::int64_t row = 0; row < p.rows; ++row)
+  constexpr std::int64_t kAhead = 2;  // rows; the step before lies before this one
+  for (std::int64_t row = p.rows - 1; row >= 0; --row)
     for (std::int64_t unit = p.units.first; unit < p.units.last; unit += Pack<T>::kLanes) {
       const std::int64_t at = row * p.H + unit;
+      for (int i = 0; i < Cell::kSaved; ++i)
+        __builtin_prefetch(p.saved + ((row - kAhead) * Cell::kSaved + i) * p.H + unit);
+      for (int g = 0; g < G; ++g) __builtin_prefetch(p.d_wx + ((row - kAhead) * G + g) * p.H + unit);
+      for (int g = 0; Cell::kSplitGradient && g < G; ++g)
+        __builtin_prefetch(p.d_rh + ((row - kAhead) * G + g) * p.H + unit);
+      for (int s = Cell::kReadsHidden ? 0 : 1; s < S; ++s) __builtin_prefetch(p.prev[s] + at - kAhead * p.H);
       Regs<Pack<T>, S> d_next;
       for (int s = 0; s < S; ++s) d_next[s] = Pack<T>::load(p.d_next[s] + at);
       const auto saved = load_packs<Cell::kSaved>(p.saved + row * Cell::kSaved * p.H + unit, p.H);
