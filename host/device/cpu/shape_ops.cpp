@@ -52,6 +52,7 @@ void compute(const op::GatherDesc& d, const Arguments& a) {
 template <class T>
 void compute(const op::GatherBackwardDesc& d, const Arguments& a) {
   const auto* ids = in<std::int32_t>(a, 0);
+  check_ids(ids, d.count, d.vocabulary);  // forward's check may come later: nothing here depends on it
   const T* dy = in<T>(a, 1);
   T* dtable = out<T>(a, 0);
   std::fill_n(dtable, d.vocabulary * d.width, T(0));
@@ -115,6 +116,7 @@ template <class T>
 void compute(const op::WindowBackwardDesc& d, const Arguments& a) {
   const T* dy = in<T>(a, 0);
   const auto* lengths = in<std::int32_t>(a, 1);
+  check_lengths("context_window", lengths, d.N, d.T);
   T* dx = out<T>(a, 0);
   const std::int64_t width = (2 * d.radius + 1) * d.E;
   for (std::int64_t s = 0; s < d.T; ++s) {
