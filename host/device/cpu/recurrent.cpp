@@ -16,10 +16,10 @@ template <class T>
 Forward<T>::Forward(const op::RecurrentDesc& d, void* workspace, const void* prepared, void* reserve_block, bool again)
     : desc_(d), z_(d), keep_all_(again || (d.training && d.segment == 0)) {
   Carver carver{static_cast<std::byte*>(workspace)};
-  const std::int64_t GH = z_.G * z_.H, block_rows = block_steps(d) * d.N;
+  const std::int64_t GH = z_.G * z_.H, rows = piece_steps(d) * d.N;
   order_ = Order::take(carver, d);
-  wx_ = carver.take<T>(block_rows * GH);
-  x_ = carver.take<T>(block_rows * d.I);
+  wx_ = carver.take<T>(rows * GH);
+  x_ = carver.take<T>(rows * d.I);
   mask_ = carver.take<T>(z_.dropout ? d.N * z_.R : 0);
   keep_ = carver.take<T>(std::max(z_.R, z_.H));
   Carver weights{static_cast<std::byte*>(const_cast<void*>(prepared))};
@@ -91,7 +91,7 @@ void Forward<T>::multiply_cell(std::int64_t s, bool second, Range units) const {
   p.rows = order_.active[s];
   p.H = z_.H;
   p.k = z_.valid_R;
-  p.wx = wx_ + (order_.base[s] - order_.base[block_]) * z_.G * z_.H;
+  p.wx = wx_ + (order_.base[s] - order_.base[piece_]) * z_.G * z_.H;
   p.entering = entering(s);
   p.R = z_.R;
   p.panels = weights_.panels;
@@ -182,8 +182,14 @@ void Forward<T>::clear_padding(const Arguments& a) const {
 
 template <class T>
 void Forward<T>::scan(std::int64_t first, std::int64_t last, const Arguments& a) {
+  const std::int64_t steps = piece_steps(desc_);
+  for (std::int64_t s = first; s < last; s += steps) scan_piece(s, std::min(s + steps, last), a);
+}
+
+template <class T>
+void Forward<T>::scan_piece(std::int64_t first, std::int64_t last, const Arguments& a) {
   const auto& kernels = simd().recurrent<T>(desc_.precision);
-  block_ = first;
+  piece_ = first;
   const T* x = gather_x(order_, input<T>(a, op::kInX), desc_.I, first, last, x_);
   const std::int64_t rows = order_.base[last] - order_.base[first];
   gemm_packed<T>(inputs_product<T>(z_, desc_, x, rows, nullptr, weights_.b_ih, wx_), weights_.w_ih, *a.parallel);

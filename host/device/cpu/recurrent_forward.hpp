@@ -6,7 +6,7 @@
 
 namespace seqgpu::device::cpu {
 
-/// The forward pass: for each block of steps one product for its inputs, then their scan.
+/// The forward pass: for each piece of a block of steps one product for its inputs, then their scan.
 ///
 /// Keeps for backward all it needs, or the states before each segment, or nothing. With the states, backward makes what
 /// it needs of one segment after the other by a Forward of its own: again().
@@ -37,6 +37,7 @@ class Forward {
  private:
   /// Steps [first, last), a block at most.
   void scan(std::int64_t first, std::int64_t last, const Arguments& a);
+  void scan_piece(std::int64_t first, std::int64_t last, const Arguments& a);
   void load_initial(const Arguments& a);
   void step(std::int64_t s, std::int64_t phase, Range units, Range outputs, const Arguments& a) const;
   void multiply_cell(std::int64_t s, bool second, Range units) const;
@@ -65,7 +66,7 @@ class Forward {
   std::size_t bytes_ = 0;
   std::uint64_t draw_ = 0;   // Philox step
   std::int64_t origin_ = 0;  // step whose rows the reserve begins with
-  std::int64_t block_ = 0;   // first step of the block that wx_ is of
+  std::int64_t piece_ = 0;   // first step of the piece that wx_ is of
 };
 
 extern template class Forward<float>;

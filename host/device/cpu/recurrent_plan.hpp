@@ -167,14 +167,18 @@ void unpad_units(const T* from, std::int64_t gates, std::int64_t H, std::int64_t
 template <class T>
 const T* gather_x(const Order& order, const T* x, std::int64_t I, std::int64_t first, std::int64_t last, T* packed);
 
+/// Steps that have so many rows, where all sequences are as long.
+inline std::int64_t steps_of_rows(const op::RecurrentDesc& d, std::int64_t rows) {
+  return std::clamp<std::int64_t>((rows + d.N - 1) / std::max<std::int64_t>(d.N, 1), 1, std::max<std::int64_t>(d.T, 1));
+}
+
 /// Both passes go by blocks of so many steps: the products of a block's inputs and weights run while what the scan of
 /// its steps reads or wrote is in the cache, and need memory for one block only. A function of the shape alone: sums
 /// over all steps are made block by block.
-inline std::int64_t block_steps(const op::RecurrentDesc& d) {
-  constexpr std::int64_t kBlockRows = 256;
-  return std::clamp<std::int64_t>((kBlockRows + d.N - 1) / std::max<std::int64_t>(d.N, 1), 1,
-                                  std::max<std::int64_t>(d.T, 1));
-}
+inline std::int64_t block_steps(const op::RecurrentDesc& d) { return steps_of_rows(d, 256); }
+
+/// Forward sums nothing over steps: it takes a block by pieces of so many, as its weights are in the cache, too.
+inline std::int64_t piece_steps(const op::RecurrentDesc& d) { return steps_of_rows(d, 128); }
 
 /// desc.segment in whole blocks; all steps where it is 0.
 inline std::int64_t segment_steps(const op::RecurrentDesc& d) {
