@@ -2,10 +2,12 @@
 #include <gmock/gmock.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "seqgpu/checkpoint.hpp"
 #include "seqgpu/data/tone_corpus.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "tools/seqgpu/run_folder.hpp"
@@ -136,6 +138,23 @@ TEST_F(Commands, PredictTakesFilesAndListsAndGivesTimes) {
   std::string joined;
   for (const json& symbol : line.at("symbols")) joined += symbol.at("symbol").get<std::string>();
   EXPECT_EQ(line.at("text"), joined);
+}
+
+TEST_F(Commands, TheMovingAverageOfTheParametersIsWhatIsKept) {
+  const std::string train =
+      "train --task transcribe --train F/train.tsv --run F/averaged --hidden 8 --stack 3 --stride 3 --epochs 1 ";
+  ASSERT_EQ(run(train + "--ema-decay 0.5").code, 0);
+  const TensorMap model = read_safetensors(*folder_ / "averaged/model.safetensors").tensors;
+  const Checkpoint last = load_latest_checkpoint(*folder_ / "averaged/checkpoints").value();
+  const auto average = last.trainer.at("average").view<float>();
+  for (const auto& [name, trained] : last.parameters) {
+    const auto kept = model.at(name).view<float>(), values = trained.view<float>();
+    EXPECT_NE(std::search(average.begin(), average.end(), kept.begin(), kept.end()), average.end()) << name;
+    EXPECT_FALSE(std::equal(kept.begin(), kept.end(), values.begin(), values.end())) << name;
+  }
+  const Outcome both = run(train + "--restart --ema-decay 0.5 --weight-noise 0.1");
+  EXPECT_EQ(both.code, 2);
+  EXPECT_THAT(both.err, AllOf(HasSubstr("ema_decay"), HasSubstr("weight_noise")));
 }
 
 TEST_F(Commands, InfoShowsWhatTheModelHolds) {

@@ -48,8 +48,9 @@ void write_sounds(const std::string& folder) {
   std::filesystem::rename(data::write_tone_corpus(folder, options).test_manifest, folder + "/dev.tsv");
 }
 
-const Case kTagger{
-    "tagger", write_sentences, {"--embedding", "12", "--hidden", "12", "--trigrams", "4", "--batch", "8"}};
+const Case kTagger{"tagger",
+                   write_sentences,
+                   {"--embedding", "12", "--hidden", "12", "--trigrams", "4", "--batch", "8", "--ema-decay", "0.9"}};
 const Case kRecogniser{"recogniser",
                        write_sounds,
                        {"--task", "transcribe", "--hidden", "12", "--stack", "4", "--stride", "4", "--batch", "4",

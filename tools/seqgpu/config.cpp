@@ -116,6 +116,9 @@ Config resolve(Config config) {
     if (field.applies_to(config)) check_rules(config, field);
   }
   memory_bytes(config);
+  if (config.ema_decay > 0 && config.weight_noise > 0) {
+    refuse("ema_decay", "would average parameters with weight_noise on them; take one of the two");
+  }
   if (config.task == "transcribe") {
     if (config.model == "window" || config.model == "jordan") {
       refuse("model",

@@ -39,7 +39,7 @@ struct Config {
   double input_dropout = 0.25, dropout = 0.25;
 
   std::int64_t epochs = 20, batch = 16, batch_frames = 0, frame_multiple = 16, seed = 1;
-  double rate = 0.002, clip_norm = 5.0, weight_decay = 0.0, word_dropout = 0.05, weight_noise = 0.0;
+  double rate = 0.002, clip_norm = 5.0, weight_decay = 0.0, word_dropout = 0.05, weight_noise = 0.0, ema_decay = 0.0;
   std::string schedule = "constant";
   std::int64_t schedule_steps = 1000, schedule_patience = 2;
   double schedule_factor = 0.5;

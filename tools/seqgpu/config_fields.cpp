@@ -113,6 +113,11 @@ const std::array kFields{
           {.low = 0, .high = 1, .read_by = kTagging}),
     field("training", "weight_noise", &Config::weight_noise, "deviation of Gaussian noise on the parameters of a step",
           {.low = 0, .high = 100}),
+    field(
+        "training", "ema_decay", &Config::ema_decay,
+        "share of the past in a moving average of the parameters, which is then what epochs are scored by and what is "
+        "kept; 0: none",
+        {.low = 0, .high = 0.999999}),
     field("training", "schedule", &Config::schedule, "of the rate: constant, step, plateau, warmup or cosine",
           {.choices = kSchedules}),
     field("training", "schedule_steps", &Config::schedule_steps,

@@ -114,8 +114,23 @@ class Run {
     return loss;
   }
 
+  // Scores the dev set. @param kept  gets the parameters it was scored by: those trained, or their moving average
+  Scores score(TensorMap& kept) {
+    if (!(config_.ema_decay > 0)) {
+      kept = task_.parameters().all();
+      return task_.score_dev();
+    }
+    const TensorMap trained = task_.parameters().all();
+    kept = trainer_.averaged();
+    task_.parameters().set_all(kept);
+    Scores scores = task_.score_dev();
+    task_.parameters().set_all(trained);
+    return scores;
+  }
+
   void end_epoch(Progress& progress) {
-    const Scores scores = task_.score_dev();
+    TensorMap kept;
+    const Scores scores = score(kept);
     const Measure measure = task_.measure();
     const double rate = config_.rate * static_cast<double>(schedule_.factor(step_));
     if (!scores.empty()) {
@@ -129,7 +144,7 @@ class Run {
     if (result_.best_epoch == 0 || scores.empty() || better(measure, scores, result_.best)) {
       result_.best_epoch = epoch_;
       result_.best = scores;
-      best_ = task_.parameters().all();
+      best_ = std::move(kept);
       // Before the checkpoint: a run killed between the two repeats this epoch and writes the same bytes again.
       if (place_.folder != nullptr) task_.save(place_.folder->model(), best_);
     }
@@ -266,6 +281,7 @@ Optimizer optimizer_of(const Config& config) {
   adam.rate = static_cast<float>(config.rate);
   adam.clip_norm = static_cast<float>(config.clip_norm);
   adam.weight_decay = static_cast<float>(config.weight_decay);
+  adam.ema_decay = static_cast<float>(config.ema_decay);
   return adam;
 }
 
