@@ -1,19 +1,15 @@
 // A training run killed with SIGKILL at any moment and started again ends with the bits of one that was not.
-#include <fcntl.h>
 #include <gmock/gmock.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <filesystem>
 #include <random>
-#include <thread>
-#include <vector>
 
 #include "seqgpu/checkpoint.hpp"
 #include "seqgpu/data/tone_corpus.hpp"
 #include "seqgpu/data/travel_corpus.hpp"
+#include "tests/support/temporary_folder.hpp"
+#include "tests/tool/child.hpp"
 #include "tools/seqgpu/run_folder.hpp"
 
 namespace seqgpu::tool {
@@ -23,7 +19,7 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr int kKills = 20;
-using Words = std::vector<std::string>;
+using test::Words;
 
 // What is trained on, and how.
 struct Case {
@@ -58,75 +54,40 @@ const Case kRecogniser{"recogniser",
 
 class KilledRun : public testing::TestWithParam<Case> {
  protected:
-  void SetUp() override {
-    std::string name = (std::filesystem::temp_directory_path() / "seqgpu-kill-XXXXXX").string();
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    folder_ = name;
-    GetParam().write_data(folder_);
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
+  void SetUp() override { GetParam().write_data(folder_.path()); }
 
   pid_t start(const std::string& run) const {
-    Words words{SEQGPU_TOOL_FILE,
-                "train",
-                "--run",
-                folder_ + "/" + run,
-                "--train",
-                folder_ + "/train.tsv",
-                "--dev",
-                folder_ + "/dev.tsv",
-                "--epochs",
-                "4",
-                "--schedule",
-                "plateau",
-                "--schedule-patience",
-                "1",
-                "--checkpoint-every",
-                "7",
-                "--threads",
-                "2"};
-    words.insert(words.end(), GetParam().flags.begin(), GetParam().flags.end());
-    std::vector<char*> arguments;
-    for (std::string& word : words) arguments.push_back(word.data());
-    arguments.push_back(nullptr);
-    const pid_t child = fork();
-    if (child == 0) {
-      const int nowhere = open("/dev/null", O_WRONLY);
-      dup2(nowhere, STDOUT_FILENO);
-      dup2(nowhere, STDERR_FILENO);
-      execv(arguments[0], arguments.data());
-      _exit(127);
-    }
-    return child;
+    const Words words{SEQGPU_TOOL_FILE,
+                      "train",
+                      "--run",
+                      folder_ / run,
+                      "--train",
+                      folder_ / "train.tsv",
+                      "--dev",
+                      folder_ / "dev.tsv",
+                      "--epochs",
+                      "4",
+                      "--schedule",
+                      "plateau",
+                      "--schedule-patience",
+                      "1",
+                      "--checkpoint-every",
+                      "7",
+                      "--threads",
+                      "2"};
+    return test::start(test::joined(words, GetParam().flags));
   }
 
-  // Whether the child was killed; false: it ended by itself, and well.
-  static bool kill_after(pid_t child, milliseconds delay) {
-    std::this_thread::sleep_for(delay);
-    kill(child, SIGKILL);
-    int status = 0;
-    EXPECT_EQ(waitpid(child, &status, 0), child);
-    if (WIFSIGNALED(status)) return true;
-    EXPECT_EQ(WEXITSTATUS(status), 0);
-    return false;
-  }
+  void run_to_end(const std::string& run) const { ASSERT_EQ(test::wait_for(start(run)), 0); }
 
-  void run_to_end(const std::string& run) const {
-    int status = 0;
-    const pid_t child = start(run);
-    ASSERT_EQ(waitpid(child, &status, 0), child);
-    ASSERT_TRUE(WIFEXITED(status));
-    ASSERT_EQ(WEXITSTATUS(status), 0);
-  }
-
-  std::string model(const std::string& run) const { return read_text(folder_ + "/" + run + "/model.safetensors"); }
+  std::string model(const std::string& run) const { return read_text(folder_ / (run + "/model.safetensors")); }
 
   // The parameters of the last step, not only of the best epoch.
   TensorMap last_parameters(const std::string& run) const {
-    return load_latest_checkpoint(folder_ + "/" + run + "/checkpoints").value().parameters;
+    return load_latest_checkpoint(folder_ / (run + "/checkpoints")).value().parameters;
   }
 
-  std::string folder_;
+  test::TemporaryFolder folder_;
 };
 
 TEST_P(KilledRun, EndsWithTheSameBits) {
@@ -139,7 +100,7 @@ TEST_P(KilledRun, EndsWithTheSameBits) {
   int kills = 0, runs = 0;
   while (kills < kKills) {
     const std::string run = "killed" + std::to_string(runs++);
-    while (kills < kKills && kill_after(start(run), milliseconds(delay(random)))) ++kills;
+    while (kills < kKills && test::kill_after(start(run), milliseconds(delay(random)))) ++kills;
     run_to_end(run);
     EXPECT_TRUE(model(run) == model("whole")) << run << " after " << kills << " kills";
     const TensorMap expected = last_parameters("whole"), found = last_parameters(run);

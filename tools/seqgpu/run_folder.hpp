@@ -13,6 +13,7 @@ struct RunFolder {
   std::string model() const { return path + "/model.safetensors"; }
   std::string report() const { return path + "/report.html"; }
   std::string checkpoints() const { return path + "/checkpoints"; }
+  std::string lock() const { return path + "/lock"; }  ///< of RunLock
 
   /// @throws Error{io_failure}
   void create() const;

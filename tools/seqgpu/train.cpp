@@ -1,11 +1,13 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "commands.hpp"
 #include "device.hpp"
 #include "run_folder.hpp"
+#include "run_lock.hpp"
 #include "seqgpu/error.hpp"
 #include "tools/seqgpu/speech/task.hpp"
 #include "tools/seqgpu/tagging/task.hpp"
@@ -53,12 +55,13 @@ void run_train(const TrainOptions& options) {
   if (!look_only && options.folder.path.empty()) {
     throw Error(ErrorCode::invalid_argument, "train", "--run", "names no folder for the results");
   }
+  std::optional<RunLock> lock;  // before the data is read, which may take long
+  if (!look_only) lock.emplace(options.folder.path);
   const DeviceChoice choice = take_device(config.threads);
   const std::unique_ptr<Task> task = make_task(choice.device, config);
   if (look_only) return look_at_step(*task, options);
 
   fmt::print(stderr, "{}; {}; {} parameters\n", to_line(choice), task->describe(), task->parameters().elements());
-  options.folder.create();
   if (options.restart) options.folder.clear();
   const TrainingResult training = train(*task, {&options.folder, true, stderr});
   write_text(options.folder.config(), to_toml(task->config()));

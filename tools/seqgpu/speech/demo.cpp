@@ -13,6 +13,7 @@
 #include "tools/seqgpu/device.hpp"
 #include "tools/seqgpu/progress.hpp"
 #include "tools/seqgpu/run_folder.hpp"
+#include "tools/seqgpu/run_lock.hpp"
 #include "tools/seqgpu/training.hpp"
 
 namespace seqgpu::tool {
@@ -81,7 +82,7 @@ void demo_speech(const DemoOptions& options) {
       "A bidirectional LSTM learns, by CTC, to write down a language of chords that overlap, out of tune, in noise.\n"
       "Device: {}\n\n",
       to_line(choice));
-  folder.create();
+  const RunLock lock(folder.path);
   folder.clear();
   const data::ToneCorpusFiles files = data::write_tone_corpus(folder.path + "/sound", corpus_options());
   SpeechTask task(choice.device, load_speech_corpus(demo_config(files, options)));

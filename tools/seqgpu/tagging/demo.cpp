@@ -11,6 +11,7 @@
 #include "tools/seqgpu/device.hpp"
 #include "tools/seqgpu/progress.hpp"
 #include "tools/seqgpu/run_folder.hpp"
+#include "tools/seqgpu/run_lock.hpp"
 #include "tools/seqgpu/training.hpp"
 
 namespace seqgpu::tool {
@@ -79,7 +80,7 @@ void demo_slots(const DemoOptions& options) {
   Corpus corpus{std::move(made.train), std::move(made.dev), std::move(made.test)};
   Config config = demo_config(folder, options.epochs > 0 ? options.epochs : kEpochs);
   config.threads = options.threads;
-  folder.create();
+  const RunLock lock(folder.path);
   folder.clear();
   data::write_iob(config.train, corpus.train);
   data::write_iob(config.dev, corpus.dev);
