@@ -20,7 +20,7 @@ std::string read(const fs::path& path) {
 const char* const kDocuments[] = {
     "README.md",        "CHANGELOG.md",          "CONTRIBUTING.md",    "docs/architecture.md", "docs/notation.md",
     "docs/numerics.md", "docs/adding_a_cell.md", "docs/cuda.md",       "docs/gpu_check.md",    "docs/ctc.md",
-    "docs/decoding.md", "docs/features.md",      "docs/benchmarks.md",
+    "docs/decoding.md", "docs/features.md",      "docs/benchmarks.md", "docs/recogniser.md",   "docs/comparing.md",
 };
 
 TEST(Docs, ReadmeShowsTheProgramThatIsBuilt) {

@@ -113,5 +113,19 @@ TEST(Config, MoreEpochsMayFollowButNotAnotherModel) {
   EXPECT_THAT(differences(now, before), ElementsAre("hidden: 64, was 100"));
 }
 
+TEST(Config, ResultsDependOnEpochsButNotOnThreads) {
+  Config before, now;
+  now.threads = 3;
+  now.checkpoint_every = 7;
+  now.memory = "1 GB";
+  now.train = "elsewhere.tsv";  // what it holds is compared by others
+  EXPECT_THAT(result_differences(now, before), IsEmpty());
+  now.epochs = 100;
+  now.skip_bad = 1;
+  now.hidden = 64;
+  EXPECT_THAT(result_differences(now, before),
+              ElementsAre("skip_bad: 1, was 0", "hidden: 64, was 100", "epochs: 100, was 20"));
+}
+
 }  // namespace
 }  // namespace seqgpu::tool

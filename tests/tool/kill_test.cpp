@@ -2,14 +2,12 @@
 #include <gmock/gmock.h>
 
 #include <chrono>
-#include <filesystem>
 #include <random>
 
 #include "seqgpu/checkpoint.hpp"
-#include "seqgpu/data/tone_corpus.hpp"
-#include "seqgpu/data/travel_corpus.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "tests/tool/child.hpp"
+#include "tests/tool/small_data.hpp"
 #include "tools/seqgpu/run_folder.hpp"
 
 namespace seqgpu::tool {
@@ -29,26 +27,11 @@ struct Case {
 };
 std::ostream& operator<<(std::ostream& out, const Case& c) { return out << c.name; }
 
-void write_sentences(const std::string& folder) {
-  const data::TravelCorpus corpus = data::travel_corpus(3, 200);
-  data::write_iob(folder + "/train.tsv", corpus.train);
-  data::write_iob(folder + "/dev.tsv", corpus.dev);
-}
-
-void write_sounds(const std::string& folder) {
-  data::ToneCorpusOptions options;
-  options.train_utterances = 32;
-  options.test_utterances = 6;
-  options.letters = 3;
-  options.longest = 4;
-  std::filesystem::rename(data::write_tone_corpus(folder, options).test_manifest, folder + "/dev.tsv");
-}
-
 const Case kTagger{"tagger",
-                   write_sentences,
+                   test::write_sentences,
                    {"--embedding", "12", "--hidden", "12", "--trigrams", "4", "--batch", "8", "--ema-decay", "0.9"}};
 const Case kRecogniser{"recogniser",
-                       write_sounds,
+                       test::write_sounds,
                        {"--task", "transcribe", "--hidden", "12", "--stack", "4", "--stride", "4", "--batch", "4",
                         "--time-masks", "1", "--max-time", "2", "--feature-noise", "0.1", "--weight-noise", "0.01"}};
 

@@ -7,10 +7,10 @@
 #include <filesystem>
 #include <fstream>
 
-#include "seqgpu/data/travel_corpus.hpp"
 #include "seqgpu/error.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "tests/tool/child.hpp"
+#include "tests/tool/small_data.hpp"
 #include "tools/seqgpu/run_folder.hpp"
 
 namespace seqgpu::tool {
@@ -60,11 +60,7 @@ TEST(RunLock, AFolderThatCannotBeWrittenIsAnError) {
 
 class LockedRun : public testing::Test {
  protected:
-  void SetUp() override {
-    const data::TravelCorpus corpus = data::travel_corpus(3, 200);
-    data::write_iob(folder_ / "train.tsv", corpus.train);
-    data::write_iob(folder_ / "dev.tsv", corpus.dev);
-  }
+  void SetUp() override { test::write_sentences(folder_.path()); }
   void TearDown() override {
     if (first_ > 0) test::kill_after(first_, milliseconds(0));
   }

@@ -33,11 +33,12 @@ class ConfigFlags {
   Config resolved() const;
   /// The flags that were given, on top of a config; checked.
   Config over(Config config) const;
-  /// Whether the field's flag was on the command line.
-  bool given(const std::string& name) const;
+  /// Defaults, then the file, then the flags that were given; what is left to be decided is left.
+  Config unresolved() const;
 
  private:
   void add(CLI::App& command, const Field& field);
+  Config with_flags(Config config) const;
 
   std::shared_ptr<Config> given_ = std::make_shared<Config>();
   std::shared_ptr<std::string> file_ = std::make_shared<std::string>();

@@ -1,17 +1,18 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <exception>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <thread>
 
 #include "commands.hpp"
+#include "comparison.hpp"
 #include "device.hpp"
-#include "run_folder.hpp"
-#include "seqgpu/data/conlleval.hpp"
-#include "tools/seqgpu/tagging/task.hpp"
+#include "run_lock.hpp"
+#include "seqgpu/error.hpp"
 #include "training.hpp"
 
 namespace seqgpu::tool {
@@ -19,117 +20,120 @@ namespace {
 
 struct CompareOptions {
   ConfigFlags config;
-  std::vector<std::string> models{model_names().begin(), model_names().end()};
+  std::vector<std::string> models;  // empty: all that the task knows
   std::vector<std::string> settings;
   std::int64_t seeds = 3, jobs = 1;
   std::string out;
+  ComparisonFolder folder;
+  bool restart = false;
 };
 
-struct Outcome {
-  double test_f1 = 0, dev_f1 = 0, seconds_per_epoch = 0;
-  std::int64_t parameters = 0, best_epoch = 0;
+[[noreturn]] void refuse(const char* argument, const std::string& detail) {
+  throw Error(ErrorCode::invalid_argument, "compare", argument, detail);
+}
+
+// "MODEL.KEY=VALUE"
+struct Setting {
+  std::string model, key, value;
 };
 
-// Applies "MODEL.KEY=VALUE" to a config of that model.
-void apply_setting(Config& config, const std::string& setting) {
-  const std::size_t dot = setting.find('.'), equals = setting.find('=');
+Setting parse_setting(const std::string& text) {
+  const std::size_t dot = text.find('.'), equals = text.find('=');
   if (dot == std::string::npos || equals == std::string::npos || equals < dot) {
-    throw Error(ErrorCode::invalid_argument, "compare", "--set", "must be MODEL.KEY=VALUE, got " + setting);
+    refuse("--set", "must be MODEL.KEY=VALUE, got " + text);
   }
-  if (setting.substr(0, dot) != config.model) return;
-  const std::string key = setting.substr(dot + 1, equals - dot - 1);
+  return {text.substr(0, dot), text.substr(dot + 1, equals - dot - 1), text.substr(equals + 1)};
+}
+
+void apply(const Setting& setting, Config& config) {
   for (const Field& field : fields()) {
-    if (key != field.name) continue;
+    if (setting.key != field.name) continue;
     const bool text = std::holds_alternative<std::string Config::*>(field.member);
     const char* quote = text ? "\"" : "";
-    const Config parsed = parse_config(
-        fmt::format("[{}]\n{} = {}{}{}\n", field.section, key, quote, setting.substr(equals + 1), quote), "--set");
+    const std::string section = std::string_view(field.section) == "data" ? "" : fmt::format("[{}]\n", field.section);
+    const Config parsed = parse_config(fmt::format("[data]\ntask = \"{}\"\n{}{} = {}{}{}\n", config.task, section,
+                                                   setting.key, quote, setting.value, quote),
+                                       "--set");
     std::visit([&](auto member) { config.*member = parsed.*member; }, field.member);
     return;
   }
-  throw Error(ErrorCode::invalid_argument, "compare", "--set", "no option is called " + key);
+  refuse("--set", "no option is called " + setting.key);
 }
 
-Outcome train_one(const Config& config, int threads) {
-  TaggingTask task(take_device(threads).device, config, load_corpus(config));
-  const TrainingResult training = train(task, {});
-  const Corpus& corpus = task.corpus();
-  double seconds = 0;
-  for (const EpochRecord& record : training.history) seconds += record.seconds;
-  const double dev_f1 = training.best.empty() ? 0 : training.best.at(task.measure().key);
-  return {data::conlleval(tag_lists(corpus.test), task.tagger().label(corpus.test)).overall.f1, dev_f1,
-          seconds / static_cast<double>(training.history.size()), task.parameters().elements(), training.best_epoch};
+std::vector<std::string> models_of(const CompareOptions& options, const Config& base) {
+  std::vector<std::string> models = options.models;
+  if (models.empty()) {
+    std::copy_if(model_names().begin(), model_names().end(), std::back_inserter(models),
+                 [&](const char* name) { return base.task == "tag" || can_transcribe(name); });
+  }
+  for (auto at = models.begin(); at != models.end(); ++at) {
+    if (std::find(models.begin(), at, *at) != at) refuse("--models", "names " + *at + " twice");
+  }
+  return models;
 }
 
-// Mean, and deviation of the sample.
-std::pair<double, double> spread(const std::vector<double>& values) {
-  double sum = 0, squares = 0;
-  for (const double value : values) sum += value;
-  const double mean = sum / static_cast<double>(values.size());
-  for (const double value : values) squares += (value - mean) * (value - mean);
-  return {mean, values.size() > 1 ? std::sqrt(squares / static_cast<double>(values.size() - 1)) : 0};
-}
-
-std::string table_text(const CompareOptions& options, const std::vector<std::vector<Outcome>>& outcomes,
-                       const std::string& command_line, bool held_back) {
-  std::string text = fmt::format(
-      "Made by:\n\n```\n{}\n```\n\nTest F1 in percent by conlleval's rules, mean +- sample deviation over {} "
-      "seeds.{}\n\n"
-      "| model | test F1 | each seed | parameters | s / epoch |\n|---|---|---|---|---|\n",
-      command_line, options.seeds,
-      held_back ? " A seed also decides\nwhich training sentences are held back to choose the best epoch." : "");
-  for (std::size_t m = 0; m < options.models.size(); ++m) {
-    std::vector<double> scores, seconds;
-    for (const Outcome& outcome : outcomes[m]) {
-      scores.push_back(100 * outcome.test_f1);
-      seconds.push_back(outcome.seconds_per_epoch);
+Comparison comparison_of(const CompareOptions& options) {
+  const Config base = options.config.unresolved();
+  if (base.train.empty() || base.test.empty()) refuse(base.train.empty() ? "--train" : "--test", "names no file");
+  const std::vector<std::string> models = models_of(options, base);
+  std::vector<Setting> settings;
+  for (const std::string& text : options.settings) {
+    settings.push_back(parse_setting(text));
+    const Setting& setting = settings.back();
+    if (std::find(models.begin(), models.end(), setting.model) == models.end()) {
+      refuse("--set",
+             fmt::format("names {}, which is not among the models: {}", setting.model, fmt::join(models, ", ")));
     }
-    const auto [mean, deviation] = spread(scores);
-    text += fmt::format("| {} | {:.2f} +- {:.2f} | {:.2f} | {} | {:.2f} |\n", options.models[m], mean, deviation,
-                        fmt::join(scores, ", "), outcomes[m].front().parameters, spread(seconds).first);
+    if (setting.key == "model" || setting.key == "task") refuse("--set", "cannot change the " + setting.key);
   }
-  return text;
-}
-
-void run_compare(const CompareOptions& options, const std::string& command_line) {
-  const Config base = options.config.resolved();
-  if (base.task != "tag") {
-    throw Error(ErrorCode::invalid_argument, "compare", "task", "must be \"tag\"; recognisers are trained one by one");
-  }
-  const auto seeds = static_cast<std::size_t>(options.seeds);
-  std::vector<Config> configs;
-  for (const std::string& model : options.models) {
+  Comparison comparison{{}, options.seeds};
+  for (const std::string& model : models) {
     Config config = base;
     config.model = model;
-    if (!options.config.given("context")) config.context = -1;
-    for (const std::string& setting : options.settings) apply_setting(config, setting);
-    for (std::size_t seed = 0; seed < seeds; ++seed) {
-      configs.push_back(resolve(config));
-      ++config.seed;
+    for (const Setting& setting : settings) {
+      if (setting.model == model) apply(setting, config);
     }
+    comparison.models.push_back(resolve(config));
   }
-  if (base.train.empty() || base.test.empty()) {
-    throw Error(ErrorCode::invalid_argument, "compare", base.train.empty() ? "--train" : "--test", "names no file");
-  }
+  return comparison;
+}
 
-  std::vector<std::vector<Outcome>> outcomes(options.models.size(), std::vector<Outcome>(seeds));
+// Trains and scores, or takes what an earlier start found. @param folder  nullptr: nothing is kept
+RunOutcome outcome_of(const Config& config, const ComparisonFolder* folder) {
+  std::optional<RunFolder> place;
+  std::optional<RunLock> lock;
+  if (folder != nullptr) {
+    if (const auto before = folder->outcome(config)) return *before;
+    place = folder->run(config);
+    lock.emplace(place->path);
+  }
+  const std::unique_ptr<Task> task = make_task(take_device(config.threads).device, config);
+  const TrainingResult training = train(*task, {place ? &*place : nullptr, place.has_value(), nullptr});
+  if (training.resumed_at > 0) fmt::print(stderr, "{} went on from step {}\n", place->path, training.resumed_at);
+  double seconds = 0;
+  for (const EpochRecord& record : training.history) seconds += record.seconds;
+  RunOutcome outcome{training.best, seconds / static_cast<double>(training.history.size()),
+                     task->parameters().elements(), training.best_epoch};
+  outcome.scores.merge(task->score_test());
+  if (folder != nullptr) {
+    write_text(place->config(), to_toml(task->config()));
+    folder->keep(outcome, config);
+  }
+  return outcome;
+}
+
+// Several runs at a time, each printed as it ends. The first error stops those that have not begun.
+std::vector<RunOutcome> run_all(const std::vector<Config>& configs, std::int64_t jobs, const ComparisonFolder* folder) {
+  std::vector<RunOutcome> outcomes(configs.size());
   std::atomic<std::size_t> next{0};
   std::mutex mutex;  // of failure and stdout
   std::exception_ptr failure;
   const auto work = [&] {
     for (std::size_t i = next++; i < configs.size(); i = next++) {
       try {
-        const Outcome outcome = train_one(configs[i], options.jobs > 1 ? 1 : static_cast<int>(base.threads));
-        outcomes[i / seeds][i % seeds] = outcome;
+        outcomes[i] = outcome_of(configs[i], folder);
         const std::lock_guard lock(mutex);
-        fmt::print("{}\n", nlohmann::json{{"model", configs[i].model},
-                                          {"seed", configs[i].seed},
-                                          {"test_f1", outcome.test_f1},
-                                          {"dev_f1", outcome.dev_f1},
-                                          {"best_epoch", outcome.best_epoch},
-                                          {"parameters", outcome.parameters},
-                                          {"seconds_per_epoch", outcome.seconds_per_epoch}}
-                               .dump());
+        fmt::print("{}\n", to_json(outcomes[i], configs[i]).dump());
         std::fflush(stdout);
       } catch (...) {
         const std::lock_guard lock(mutex);
@@ -140,10 +144,31 @@ void run_compare(const CompareOptions& options, const std::string& command_line)
   };
   {
     std::vector<std::jthread> workers;
-    for (std::int64_t job = 0; job < options.jobs; ++job) workers.emplace_back(work);
+    for (std::int64_t job = 0; job < jobs; ++job) workers.emplace_back(work);
   }
   if (failure) std::rethrow_exception(failure);
-  const std::string table = table_text(options, outcomes, command_line, base.dev.empty());
+  return outcomes;
+}
+
+void run_compare(const CompareOptions& options, const std::string& command_line) {
+  const Comparison comparison = comparison_of(options);
+  std::vector<Config> configs = comparison.runs();
+  if (options.jobs > 1) {
+    for (Config& config : configs) config.threads = 1;
+  }
+  const ComparisonFolder* folder = options.folder.path.empty() ? nullptr : &options.folder;
+  if (folder == nullptr && options.restart) refuse("--restart", "needs the folder of --run");
+  std::optional<RunLock> lock;
+  if (folder != nullptr) {
+    lock.emplace(folder->path);
+    if (options.restart) folder->clear();
+    if (folder->open(comparison)) {
+      const auto done = std::count_if(configs.begin(), configs.end(),
+                                      [&](const Config& config) { return folder->outcome(config).has_value(); });
+      fmt::print(stderr, "{}: {} of {} runs are done, going on\n", folder->path, done, configs.size());
+    }
+  }
+  const std::string table = comparison_table(comparison, run_all(configs, options.jobs, folder), command_line);
   if (options.out.empty()) {
     fmt::print(stderr, "\n{}", table);
   } else {
@@ -154,9 +179,12 @@ void run_compare(const CompareOptions& options, const std::string& command_line)
 }  // namespace
 
 void add_compare(CLI::App& app, const std::string& command_line) {
-  CLI::App* command = app.add_subcommand("compare", "Train several models with several seeds and make one table");
+  CLI::App* command =
+      app.add_subcommand("compare",
+                         "Train several taggers or recognisers (--task transcribe) with several seeds and make one "
+                         "table; with --run, goes on where an earlier start stopped");
   auto options = std::make_shared<CompareOptions>();
-  command->add_option("--models", options->models, "comma separated")->delimiter(',');
+  command->add_option("--models", options->models, "comma separated; none: all that the task knows")->delimiter(',');
   command->add_option("--seeds", options->seeds, "runs of a model, from --seed on")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000));
@@ -165,8 +193,12 @@ void add_compare(CLI::App& app, const std::string& command_line) {
       ->check(CLI::Range(1, 256));
   command->add_option("--set", options->settings, "an option for one model only: MODEL.KEY=VALUE; repeatable");
   command->add_option("--out", options->out, "file for the table (Markdown); none: stderr");
+  command->add_option("--run", options->folder.path,
+                      "folder for the runs, each with its model, checkpoints and metrics; none: nothing is kept, and "
+                      "what is interrupted is lost");
+  command->add_flag("--restart", options->restart, "delete the folder's runs first");
   options->config.add_to(*command, {"model"});
-  command->footer("Prints a line of JSON for each run as it ends.");
+  command->footer("Prints a line of JSON for each run as it ends, or that had ended before.");
   command->callback([options, command_line] { run_compare(*options, command_line); });
 }
 

@@ -74,6 +74,17 @@ void assign(Config& config, T Config::*member, const toml::node& node, const std
   throw Error(ErrorCode::invalid_file, "config", where, fmt::format("must be {}", wanted));
 }
 
+template <class Counts>
+std::vector<std::string> differences_where(const Config& now, const Config& before, const Counts& counts) {
+  std::vector<std::string> lines;
+  for (const Field& field : fields()) {
+    if (!field.applies_to(now) || !counts(field)) continue;
+    const std::string a = show(now, field), b = show(before, field);
+    if (a != b) lines.push_back(fmt::format("{}: {}, was {}", field.name, a, b));
+  }
+  return lines;
+}
+
 }  // namespace
 
 std::int64_t memory_bytes(const Config& config) {
@@ -110,6 +121,8 @@ std::string flag_of(const Field& field) {
   return flag;
 }
 
+bool can_transcribe(std::string_view model) { return model != "window" && model != "jordan"; }
+
 Config resolve(Config config) {
   if (config.context < 0) config.context = config.model == "window" ? 3 : 0;
   for (const Field& field : fields()) {
@@ -120,7 +133,7 @@ Config resolve(Config config) {
     refuse("ema_decay", "would average parameters with weight_noise on them; take one of the two");
   }
   if (config.task == "transcribe") {
-    if (config.model == "window" || config.model == "jordan") {
+    if (!can_transcribe(config.model)) {
       refuse("model",
              fmt::format("\"{}\" tags words; to transcribe take elman, gru, lstm, or their bi- form", config.model));
     }
@@ -187,15 +200,15 @@ Config parse_config(std::string_view text, const std::string& name) {
 }
 
 std::vector<std::string> differences(const Config& now, const Config& before) {
-  std::vector<std::string> lines;
-  for (const Field& field : fields()) {
+  return differences_where(now, before, [&](const Field& field) {
     // A cosine ends with the last epoch: with another number of them, it would have been another one all along.
     const bool bent = std::string_view(field.name) == "epochs" && now.schedule == "cosine";
-    if (!field.applies_to(now) || (field.rules.on_resume == OnResume::may_change && !bent)) continue;
-    const std::string a = show(now, field), b = show(before, field);
-    if (a != b) lines.push_back(fmt::format("{}: {}, was {}", field.name, a, b));
-  }
-  return lines;
+    return field.rules.on_resume == OnResume::must_match || bent;
+  });
+}
+
+std::vector<std::string> result_differences(const Config& now, const Config& before) {
+  return differences_where(now, before, [](const Field& field) { return field.rules.matters == Matters::value; });
 }
 
 }  // namespace seqgpu::tool

@@ -57,6 +57,8 @@ using Member = std::variant<std::string Config::*, std::int64_t Config::*, doubl
 
 /// Whether a run may go on from its checkpoints after the field changed.
 enum class OnResume : std::uint8_t { must_match, may_change };
+/// What of the field the results of a run depend on.
+enum class Matters : std::uint8_t { value, file_content, nothing };
 /// Which task reads the field.
 enum class ReadBy : std::uint8_t { both, tagging, transcription };
 
@@ -65,6 +67,7 @@ struct Rules {
   std::span<const char* const> choices = {};  ///< of a text; empty: any
   ReadBy read_by = ReadBy::both;
   OnResume on_resume = OnResume::must_match;
+  Matters matters = Matters::value;
 };
 
 struct Field {
@@ -84,6 +87,8 @@ std::string flag_of(const Field& field);
 
 /// Names that `model` takes for tagging.
 std::span<const char* const> model_names();
+/// Whether a recogniser may be of it.
+bool can_transcribe(std::string_view model);
 
 /// Fills what is left to be decided (context: 3 for the window model, else 0) and checks ranges.
 /// @throws Error{invalid_argument} naming the field
@@ -107,5 +112,7 @@ std::int64_t memory_bytes(const Config& config);
 
 /// "hidden: 64, was 100" for each field that must match on resume and does not.
 std::vector<std::string> differences(const Config& now, const Config& before);
+/// The same for each field whose value a result depends on; what its files hold is for the caller to compare.
+std::vector<std::string> result_differences(const Config& now, const Config& before);
 
 }  // namespace seqgpu::tool

@@ -17,6 +17,7 @@ constexpr std::array kDecoders{"greedy", "beam"};
 constexpr std::array kLanguageUnits{"words", "symbols"};
 
 constexpr auto kFree = OnResume::may_change;
+constexpr auto kFile = Matters::file_content;
 constexpr auto kTagging = ReadBy::tagging;
 constexpr auto kSpeech = ReadBy::transcription;
 
@@ -28,10 +29,10 @@ const std::array kFields{
     field("data", "task", &Config::task, "tag: words of IOB files; transcribe: sound files of a manifest",
           {.choices = kTasks}),
     field("data", "train", &Config::train, "to train on: IOB columns; or a manifest, path<TAB>transcript a line",
-          {.on_resume = kFree}),
+          {.on_resume = kFree, .matters = kFile}),
     field("data", "dev", &Config::dev, "chooses the best epoch; none: a part of the training set",
-          {.on_resume = kFree}),
-    field("data", "test", &Config::test, "scored at the end", {.on_resume = kFree}),
+          {.on_resume = kFree, .matters = kFile}),
+    field("data", "test", &Config::test, "scored at the end", {.on_resume = kFree, .matters = kFile}),
     field("data", "skip_bad", &Config::skip_bad, "leave out up to this many malformed lines or recordings of a file",
           {.low = 0, .high = 1e15, .on_resume = kFree}),
     field("data", "dev_fraction", &Config::dev_fraction, "part of the training set held back when there is no dev",
@@ -128,14 +129,14 @@ const std::array kFields{
     field("training", "patience", &Config::patience, "stop after this many epochs without gain; 0: never",
           {.low = 0, .high = 1e6}),
     field("training", "checkpoint_every", &Config::checkpoint_every, "steps between checkpoints; 0: each epoch",
-          {.low = 0, .high = 1e15, .on_resume = kFree}),
+          {.low = 0, .high = 1e15, .on_resume = kFree, .matters = Matters::nothing}),
     field("training", "threads", &Config::threads, "0: all that the machine allows",
-          {.low = 0, .high = 1024, .on_resume = kFree}),
+          {.low = 0, .high = 1024, .on_resume = kFree, .matters = Matters::nothing}),
     field(
         "training", "memory", &Config::memory,
         "most that training may hold on the device, such as 200MB: recurrent layers on the CPU then run forward again "
         "in backward; empty: no limit",
-        {.on_resume = kFree}),
+        {.on_resume = kFree, .matters = Matters::nothing}),
     field("decoding", "decoder", &Config::decoder, "of the test set: greedy or beam; epochs are compared by greedy",
           {.choices = kDecoders, .read_by = kSpeech, .on_resume = kFree}),
     field("decoding", "beam_width", &Config::beam_width, "beam: prefixes kept after each frame",
@@ -143,7 +144,7 @@ const std::array kFields{
     field("decoding", "top_k", &Config::top_k, "beam: symbols of a frame that extend a prefix; 0: all",
           {.low = 0, .high = 1e6, .read_by = kSpeech, .on_resume = kFree}),
     field("decoding", "lm", &Config::lm, "beam: n-gram language model, ARPA file",
-          {.read_by = kSpeech, .on_resume = kFree}),
+          {.read_by = kSpeech, .on_resume = kFree, .matters = kFile}),
     field("decoding", "lm_unit", &Config::lm_unit,
           "what its n-grams are of: words or symbols (the space spelled <space>)",
           {.choices = kLanguageUnits, .read_by = kSpeech, .on_resume = kFree}),
@@ -152,7 +153,7 @@ const std::array kFields{
     field("decoding", "insertion", &Config::insertion, "beam: added to the score for each of its units",
           {.low = -1000, .high = 1000, .read_by = kSpeech, .on_resume = kFree}),
     field("decoding", "lexicon", &Config::lexicon, "beam: file with the words that may be said, one a line",
-          {.read_by = kSpeech, .on_resume = kFree}),
+          {.read_by = kSpeech, .on_resume = kFree, .matters = kFile}),
 };
 
 }  // namespace

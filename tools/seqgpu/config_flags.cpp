@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "commands.hpp"
 #include "run_folder.hpp"
@@ -34,11 +35,15 @@ void ConfigFlags::add_section_to(CLI::App& command, const std::string& section) 
   }
 }
 
-Config ConfigFlags::resolved() const {
-  return over(file_->empty() ? Config{} : parse_config(read_text(*file_), *file_));
+Config ConfigFlags::resolved() const { return resolve(unresolved()); }
+
+Config ConfigFlags::unresolved() const {
+  return with_flags(file_->empty() ? Config{} : parse_config(read_text(*file_), *file_));
 }
 
-Config ConfigFlags::over(Config config) const {
+Config ConfigFlags::over(Config config) const { return resolve(with_flags(std::move(config))); }
+
+Config ConfigFlags::with_flags(Config config) const {
   for (const auto& [field, option] : options_) {
     if (option->count() == 0) continue;
     std::visit([&config, this](auto member) { config.*member = (*given_).*member; }, field->member);
@@ -46,12 +51,7 @@ Config ConfigFlags::over(Config config) const {
   for (const auto& [field, option] : options_) {
     if (option->count() > 0) check_applies(config, *field, flag_of(*field));
   }
-  return resolve(config);
-}
-
-bool ConfigFlags::given(const std::string& name) const {
-  return std::any_of(options_.begin(), options_.end(),
-                     [&](const auto& entry) { return entry.first->name == name && entry.second->count() > 0; });
+  return config;
 }
 
 }  // namespace seqgpu::tool

@@ -13,7 +13,8 @@ struct RunFolder {
   std::string model() const { return path + "/model.safetensors"; }
   std::string report() const { return path + "/report.html"; }
   std::string checkpoints() const { return path + "/checkpoints"; }
-  std::string lock() const { return path + "/lock"; }  ///< of RunLock
+  std::string result() const { return path + "/result.json"; }  ///< of a comparison's run that is done
+  std::string lock() const { return path + "/lock"; }           ///< of RunLock
 
   /// @throws Error{io_failure}
   void create() const;

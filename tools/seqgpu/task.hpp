@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <utility>
@@ -14,7 +15,7 @@ namespace seqgpu::tool {
 struct RunFolder;
 struct TrainingResult;
 
-/// What is measured on the dev set: "dev_f1", "dev_loss", ...
+/// What is measured on the dev set, "dev_f1", "dev_loss", ..., or on the test set, "test_f1", ...
 using Scores = std::map<std::string, double>;
 
 /// The score that says which epoch is best; of equals, the one with the lower "dev_loss", where that is measured.
@@ -55,6 +56,9 @@ class Task {
   /// Empty where there is no dev set.
   virtual Scores score_dev() = 0;
 
+  /// "test_f1", or "test_cer" and "test_wer"; empty where there is no test set.
+  virtual Scores score_test() = 0;
+
   /// Changes with anything in the training or dev set.
   virtual std::string fingerprint() const = 0;
   virtual void save(const std::string& path, const TensorMap& parameters) const = 0;
@@ -65,5 +69,8 @@ class Task {
   /// @param result  gets what the tool prints of it
   virtual void finish(const RunFolder& folder, const TrainingResult& training, nlohmann::json& result) = 0;
 };
+
+/// The task that the config asks for, with the data it names.
+std::unique_ptr<Task> make_task(const Device& device, const Config& config);
 
 }  // namespace seqgpu::tool

@@ -9,8 +9,7 @@
 #include "run_folder.hpp"
 #include "run_lock.hpp"
 #include "seqgpu/error.hpp"
-#include "tools/seqgpu/speech/task.hpp"
-#include "tools/seqgpu/tagging/task.hpp"
+#include "task.hpp"
 #include "training.hpp"
 
 namespace seqgpu::tool {
@@ -22,13 +21,6 @@ struct TrainOptions {
   bool restart = false, dry_run = false;
   std::string trace;
 };
-
-std::unique_ptr<Task> make_task(const Device& device, const Config& config) {
-  if (config.task == "transcribe") {
-    return std::make_unique<SpeechTask>(device, load_speech_corpus(config));
-  }
-  return std::make_unique<TaggingTask>(device, config, load_corpus(config));
-}
 
 // --dry-run and --trace: a step's plan or its timeline, with a trainer of its own.
 void look_at_step(Task& task, const TrainOptions& options) {

@@ -67,6 +67,14 @@ Scores SpeechTask::score_dev() {
       {kByCharacters.key, scores.characters.rate()}, {kByWords.key, scores.words.rate()}, {"dev_loss", scores.loss}};
 }
 
+Scores SpeechTask::score_test() {
+  if (corpus_.test.empty()) return {};
+  const Decoder decoder(config(), corpus_.symbols);
+  const SpeechScores scores =
+      score(corpus_.test, recogniser_.transcribe(corpus_.test.examples, decoder), corpus_.symbols.unit());
+  return {{"test_cer", scores.characters.rate()}, {"test_wer", scores.words.rate()}};
+}
+
 void SpeechTask::save(const std::string& path, const TensorMap& parameters) const {
   save_recogniser(path, recogniser_, corpus_.front_end, parameters);
 }

@@ -30,6 +30,7 @@ class SpeechTask : public Task {
 
   Measure measure() const override;
   Scores score_dev() override;
+  Scores score_test() override;
 
   std::string fingerprint() const override { return tool::fingerprint(corpus_); }
   void save(const std::string& path, const TensorMap& parameters) const override;

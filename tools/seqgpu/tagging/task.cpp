@@ -51,6 +51,11 @@ Scores TaggingTask::score_dev() {
   return {{kTaggingMeasure.key, data::conlleval(dev_tags_, tagger_->label(corpus_.dev)).overall.f1}};
 }
 
+Scores TaggingTask::score_test() {
+  if (corpus_.test.empty()) return {};
+  return {{"test_f1", data::conlleval(tag_lists(corpus_.test), tagger_->label(corpus_.test)).overall.f1}};
+}
+
 void TaggingTask::save(const std::string& path, const TensorMap& parameters) const {
   save_tagger(path, *tagger_, parameters);
 }
