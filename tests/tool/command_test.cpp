@@ -49,7 +49,10 @@ class Commands : public testing::Test {
 
   // F/ stands for the folder.
   static Outcome run(std::string words) {
-    for (std::size_t at; (at = words.find("F/")) != std::string::npos;) words.replace(at, 1, folder_->path());
+    const std::string path = folder_->path();  // which may itself end in F
+    for (std::size_t at = 0; (at = words.find("F/", at)) != std::string::npos; at += path.size()) {
+      words.replace(at, 1, path);
+    }
     const std::string err = *folder_ / "stderr";
     Outcome outcome;
     std::FILE* pipe = popen((std::string(SEQGPU_TOOL_FILE) + " " + words + " 2>" + err).c_str(), "r");
