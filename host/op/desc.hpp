@@ -145,7 +145,9 @@ struct Control {
   std::int64_t finite = 1;   // of the last gradient
   double norm = 0;           // of the last gradient, before clipping
   double rate_factor = 1;    // from the schedule
-  std::int64_t reserved[2] = {0, 0};
+  double weight = 1;         // of a batch whose gradients are accumulated: what backward starts from; in f32 below
+  float weight_f32 = 1.f;
+  float reserved = 0.f;
 };
 static_assert(sizeof(Control) == 64);
 

@@ -7,7 +7,8 @@
 namespace seqgpu::train {
 namespace {
 
-bool fits(const Plan& plan, const Batch& batch) {
+bool fits(const Plan& plan, const Batch& batch, Pass pass) {
+  if (plan.pass != pass) return false;
   const bool same_names = std::equal(plan.offered.begin(), plan.offered.end(), batch.begin(), batch.end(),
                                      [](const std::string& name, const auto& item) { return name == item.first; });
   if (!same_names) return false;
@@ -40,6 +41,14 @@ bool prepare_alike(const schedule::Program& p, const schedule::Step& a, const sc
 
 }  // namespace
 
+Plans::Plans(const char* owner, const Device& device, std::int64_t max_plans, Describe describe, Fetches fetches)
+    : device_(device), max_plans_(max_plans), describe_(std::move(describe)), fetches_(std::move(fetches)) {
+  if (max_plans < 1) {
+    throw Error(ErrorCode::invalid_argument, owner, "max_plans",
+                "must be at least 1, got " + std::to_string(max_plans));
+  }
+}
+
 std::shared_ptr<Prepared> Plans::prepared_for(const Plan& plan, const schedule::Step& step) const {
   const auto is_taken = [&](const std::shared_ptr<Prepared>& prepared) {
     return std::any_of(plan.kept.begin(), plan.kept.end(), [&](const auto& kept) { return kept.prepared == prepared; });
@@ -55,11 +64,12 @@ std::shared_ptr<Prepared> Plans::prepared_for(const Plan& plan, const schedule::
   return std::make_shared<Prepared>(Prepared{device::Buffer(device_.share(), step.prepared_bytes), 0});
 }
 
-std::unique_ptr<Plan> Plans::make(const char* operation, const Batch& batch) {
-  Graph graph(training_);
+std::unique_ptr<Plan> Plans::make(const char* operation, const Batch& batch, Pass pass) {
+  Graph graph(/*training=*/pass != Pass::forward);
   for (const auto& [name, tensor] : batch) graph.bind(name, tensor.shape);
-  describe_(graph);
   auto plan = std::make_unique<Plan>();
+  plan->pass = pass;
+  plan->described = describe_(graph, pass);
   for (const auto& [name, tensor] : batch) plan->offered.push_back(name);
   for (const auto& [name, id] : graph.data().inputs) {
     const Value value{&graph, id};
@@ -71,9 +81,9 @@ std::unique_ptr<Plan> Plans::make(const char* operation, const Batch& batch) {
     plan->inputs.push_back({name, value.dtype(), value.shape(), -1});
   }
   const device::Backend& backend = device_.backend();
-  plan->program = most_bytes_
-                      ? schedule::plan_within(std::move(graph.data()), backend.table(), backend.streams(), *most_bytes_)
-                      : schedule::plan(std::move(graph.data()), backend.table(), backend.streams(), !training_);
+  plan->program =
+      most_bytes_ ? schedule::plan_within(std::move(graph.data()), backend.table(), backend.streams(), *most_bytes_)
+                  : schedule::plan(std::move(graph.data()), backend.table(), backend.streams(), pass == Pass::forward);
   for (Plan::Input& input : plan->inputs) {
     input.offset = plan->program.offsets[static_cast<std::size_t>(plan->program.graph.inputs.at(input.name))];
   }
@@ -87,34 +97,48 @@ std::unique_ptr<Plan> Plans::make(const char* operation, const Batch& batch) {
 void Plans::bind(Plan& plan, const schedule::Bases& bases) const {
   plan.work = schedule::bind(plan.program, bases);
   for (const Plan::Kept& kept : plan.kept) plan.work.launches[kept.step].prepared = kept.prepared->buffer.data();
-  if (fetches_) plan.work.fetches = fetches_(plan.program, bases);
+  if (fetches_) plan.work.fetches = fetches_(plan, bases);
 }
 
-Plan& Plans::find(const char* operation, const Batch& batch, schedule::Bases& bases) {
-  for (const auto& plan : plans_) {
-    if (fits(*plan, batch)) return *plan;
-  }
-  std::unique_ptr<Plan> plan = make(operation, batch);
-  if (plan->program.arena_bytes > arena_.bytes() || !arena_.data()) {
-    const std::int64_t before = arena_.bytes();
-    arena_.reset();  // before the larger one: the peak stays the larger one's size
-    try {
-      arena_ = device::Buffer(device_.share(), plan->program.arena_bytes);
-    } catch (const Error&) {
-      if (before > 0) arena_ = device::Buffer(device_.share(), before);
-      bases.arena = arena_.data();
-      for (const auto& other : plans_) bind(*other, bases);
-      throw;
-    }
+/// Every plan is bound to the new arena.
+void Plans::grow_arena(std::int64_t bytes, schedule::Bases& bases) {
+  const std::int64_t before = arena_.bytes();
+  const auto rebind = [&] {
     bases.arena = arena_.data();
-    for (const auto& other : plans_) bind(*other, bases);
+    for (const auto& plan : plans_) bind(*plan, bases);
+  };
+  last_run_ = nullptr;
+  arena_.reset();  // before the larger one: the peak stays the larger one's size
+  try {
+    arena_ = device::Buffer(device_.share(), bytes);
+  } catch (const Error&) {
+    if (before > 0) arena_ = device::Buffer(device_.share(), before);
+    rebind();
+    throw;
   }
+  rebind();
+}
+
+Plan& Plans::find(const char* operation, const Batch& batch, schedule::Bases& bases, Pass pass) {
+  const auto found = std::find_if(plans_.begin(), plans_.end(),
+                                  [&](const std::unique_ptr<Plan>& plan) { return fits(*plan, batch, pass); });
+  if (found != plans_.end()) {
+    std::rotate(plans_.begin(), found, found + 1);
+    return *plans_.front();
+  }
+  std::unique_ptr<Plan> plan = make(operation, batch, pass);  // before another goes, which may have prepared the same
+  if (plan->program.arena_bytes > arena_.bytes() || !arena_.data()) grow_arena(plan->program.arena_bytes, bases);
   bind(*plan, bases);
-  plans_.push_back(std::move(plan));
-  return *plans_.back();
+  if (count() == max_plans_) {
+    if (last_run_ == plans_.back().get()) last_run_ = nullptr;
+    plans_.pop_back();
+  }
+  plans_.insert(plans_.begin(), std::move(plan));
+  return *plans_.front();
 }
 
 void Plans::feed(const Plan& plan, const Batch& batch, const schedule::Bases& bases) {
+  last_run_ = nullptr;  // inputs lie where outputs were
   for (const Plan::Input& input : plan.inputs) {
     if (input.offset < 0) continue;
     const HostTensor& tensor = batch.find(input.name)->second;
@@ -134,7 +158,10 @@ void Plans::run(Plan& plan, std::uint64_t version) {
     plan.work.launches[kept.step].prepare = kept.prepared->version != version;
     if (kept.prepared->version != version) kept.prepared->version = 0;  // until the run has succeeded
   }
+  last_run_ = nullptr;
   device_.backend().run(plan.work);
+  if (plan.pass != Pass::update) last_run_ = &plan;  // that one's workspace lies where outputs were
+  has_run_ = true;
   for (const Plan::Kept& kept : plan.kept) kept.prepared->version = version;
 }
 

@@ -19,8 +19,25 @@ struct Prepared {
   std::uint64_t version = 0;  // of the parameters it was made of; 0: of none
 };
 
+/// What a program does with its batch.
+enum class Pass : std::uint8_t {
+  forward,     // a Session's
+  step,        // forward, backward, the norm of the gradients, and the update
+  backward,    // forward and backward
+  accumulate,  // the same; gradients are added to those that the flat buffer holds
+  update,      // norm and update of what the flat buffer holds; there is no batch
+};
+
+/// What a graph was described to be.
+struct Described {
+  int loss = -1;                // a value that every run brings to the host
+  std::vector<bool> gradients;  // by parameter: whether the program writes its gradient
+};
+
 /// One shape of batch, planned.
 struct Plan {
+  Pass pass = Pass::forward;
+  Described described;
   struct Input {
     std::string name;
     DType dtype;
@@ -38,40 +55,50 @@ struct Plan {
   std::vector<Kept> kept;
 };
 
-/// Programs by batch shape, over one arena that is as large as the largest needs.
+/// Programs by batch shape, over one arena that is as large as the largest needs. Above a number of them the least
+/// recently used goes.
 class Plans {
  public:
-  using Fetches = std::function<std::vector<device::Work::Fetch>(const schedule::Program&, const schedule::Bases&)>;
+  using Describe = std::function<Described(Graph&, Pass)>;
+  using Fetches = std::function<std::vector<device::Work::Fetch>(const Plan&, const schedule::Bases&)>;
 
-  /// @param describe  fills a graph whose inputs are bound to the batch
-  /// @param fetches   what every run brings to the host; may be empty
-  Plans(const Device& device, bool training, std::function<void(Graph&)> describe, Fetches fetches = {})
-      : device_(device), training_(training), describe_(std::move(describe)), fetches_(std::move(fetches)) {}
+  /// @param owner       whose option `max_plans` is, for the Error if it is below 1
+  /// @param describe    fills a graph whose inputs are bound to the batch
+  /// @param fetches     what every run brings to the host; may be empty
+  Plans(const char* owner, const Device& device, std::int64_t max_plans, Describe describe, Fetches fetches = {});
 
   /// The most that the arena may take; none unless set.
   void limit_arena(std::int64_t bytes) { most_bytes_ = bytes; }
 
-  /// The plan for this batch's shapes, made at first need. Allocates nothing when it exists.
-  Plan& find(const char* operation, const Batch& batch, schedule::Bases& bases);
+  /// The plan for this batch's shapes, made at first need. Allocates nothing when it exists. The plan lasts until the
+  /// next call.
+  Plan& find(const char* operation, const Batch& batch, schedule::Bases& bases, Pass pass);
   /// Copies the batch to the plan's inputs.
   void feed(const Plan& plan, const Batch& batch, const schedule::Bases& bases);
   /// Runs it. Steps prepare again what was made of another version of the parameters.
   void run(Plan& plan, std::uint64_t version);
+  /// The plan that ran last, while its results are there: null once the arena is another's.
+  const Plan* last_run() const { return last_run_; }
+  bool has_run() const { return has_run_; }
   /// A graph output after a run.
   HostTensor output(const Plan& plan, const schedule::Bases& bases, int value) const;
   std::int64_t arena_bytes() const { return arena_.bytes(); }
+  std::int64_t count() const { return static_cast<std::int64_t>(plans_.size()); }
 
  private:
-  std::unique_ptr<Plan> make(const char* operation, const Batch& batch);
+  std::unique_ptr<Plan> make(const char* operation, const Batch& batch, Pass pass);
+  void grow_arena(std::int64_t bytes, schedule::Bases& bases);
   std::shared_ptr<Prepared> prepared_for(const Plan& plan, const schedule::Step& step) const;
   void bind(Plan& plan, const schedule::Bases& bases) const;
 
   Device device_;
-  bool training_;
-  std::function<void(Graph&)> describe_;
+  std::int64_t max_plans_;
+  Describe describe_;
   Fetches fetches_;
   std::optional<std::int64_t> most_bytes_;
-  std::vector<std::unique_ptr<Plan>> plans_;
+  std::vector<std::unique_ptr<Plan>> plans_;  // most recently used first
+  const Plan* last_run_ = nullptr;
+  bool has_run_ = false;
   device::Buffer arena_;
 };
 

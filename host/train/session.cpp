@@ -13,8 +13,17 @@ struct Session::Impl {
   device::Buffer control;
 };
 
-Session::Session(const Device& device, const Parameters& parameters, std::function<void(Graph&)> build)
-    : impl_(new Impl{device, parameters, {device, /*training=*/false, std::move(build)}, {}, {}}) {
+Session::Session(const Device& device, const Parameters& parameters, std::function<void(Graph&)> build,
+                 const SessionOptions& options)
+    : impl_(new Impl{device,
+                     parameters,
+                     {"Session", device, options.max_plans,
+                      [build = std::move(build)](Graph& graph, train::Pass) {
+                        build(graph);
+                        return train::Described{};
+                      }},
+                     {},
+                     {}}) {
   parameters.store().freeze();
   impl_->control = device::Buffer(device.share(), sizeof(op::Control));
   device.backend().zero(impl_->control.data(), sizeof(op::Control));
@@ -25,7 +34,7 @@ Session::~Session() = default;
 
 TensorMap Session::run(const Batch& batch) {
   Impl& s = *impl_;
-  train::Plan& plan = s.plans.find("Session::run", batch, s.bases);
+  train::Plan& plan = s.plans.find("Session::run", batch, s.bases, train::Pass::forward);
   s.plans.feed(plan, batch, s.bases);
   s.plans.run(plan, s.parameters.store().version);
   TensorMap outputs;
@@ -34,7 +43,9 @@ TensorMap Session::run(const Batch& batch) {
 }
 
 std::string Session::explain(const Batch& batch) {
-  return impl_->plans.find("Session::explain", batch, impl_->bases).program.explain();
+  return impl_->plans.find("Session::explain", batch, impl_->bases, train::Pass::forward).program.explain();
 }
+
+std::int64_t Session::plans() const { return impl_->plans.count(); }
 
 }  // namespace seqgpu

@@ -2,107 +2,40 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 
-#include "graph/data.hpp"
 #include "schedule/program.hpp"
 #include "seqgpu/error.hpp"
-#include "seqgpu/ops.hpp"
 #include "train/optimizer_desc.hpp"
 #include "train/plans.hpp"
+#include "train/step_graph.hpp"
 
 namespace seqgpu {
-namespace {
 
-using graph::Storage;
-
-/// Puts each parameter's gradient at its place in the flat buffer.
-std::vector<int> place_gradients(graph::Data& data, const train::ParameterStore& store, int loss) {
-  std::vector<int> indices, wanted;
-  for (const auto& [index, value] : data.parameters) {
-    indices.push_back(index);
-    wanted.push_back(value);
-  }
-  std::vector<int> gradients = graph::gradients(data, loss, wanted);
-  std::vector<int> placed;
-  std::vector<bool> used(store.entries.size(), false);
-  const auto in_flat_buffer = [&](const train::ParameterStore::Entry& entry) {
-    return graph::add_leaf(data, entry.shape, store.dtype, Storage::gradients, store.byte_offset(entry),
-                           "d " + entry.name);
-  };
-  for (std::size_t i = 0; i < gradients.size(); ++i) {
-    const train::ParameterStore::Entry& entry = store.entries[static_cast<std::size_t>(indices[i])];
-    used[static_cast<std::size_t>(indices[i])] = true;
-    const int g = gradients[i];
-    if (g >= 0) {
-      graph::ValueInfo& value = data.values[static_cast<std::size_t>(g)];
-      if (value.storage == Storage::arena && value.producer >= 0 && value.name.empty()) {
-        value.storage = Storage::gradients;
-        value.offset = store.byte_offset(entry);
-        value.name = "d " + entry.name;
-        placed.push_back(g);
-        continue;
-      }
-    }
-    const int to = in_flat_buffer(entry);
-    const std::int64_t count = entry.shape.elements();
-    if (g >= 0) {
-      graph::add_node(data, op::CopyDesc{store.dtype, count}, {g}, {to});
-    } else {
-      graph::add_node(data, op::FillDesc{store.dtype, count, 0.0}, {}, {to});
-    }
-    placed.push_back(to);
-  }
-  return placed;  // parameters that no node uses keep the zeros the buffer starts with
-}
-
-void add_update(graph::Data& data, const train::ParameterStore& store, const op::OptimizerDesc& optimizer,
-                const std::vector<int>& gradients) {
-  const Shape flat{store.flat_count};
-  const auto leaf = [&](Storage storage, const char* name) {
-    return graph::add_leaf(data, flat, store.dtype, storage, 0, name);
-  };
-  const auto control = [&] { return graph::add_leaf(data, Shape{}, DType::i64, Storage::control, 0, "control"); };
-  const int gradient = leaf(Storage::gradients, "gradients");
-  std::vector<int> norm_inputs{gradient};
-  norm_inputs.insert(norm_inputs.end(), gradients.begin(), gradients.end());
-  const int measured = control();
-  graph::add_node(data, op::GradientNormDesc{store.dtype, store.flat_count}, std::move(norm_inputs), {measured});
-  graph::add_node(data, optimizer, {gradient, measured},
-                  {leaf(Storage::parameters, "parameters"), leaf(Storage::moment1, "moment1"),
-                   leaf(Storage::moment2, "moment2"), leaf(Storage::average, "average"), control()});
-  data.nodes.back().last = true;
-}
-
-}  // namespace
+using train::Pass;
 
 struct Trainer::Impl {
   Device device;
   Parameters& parameters;
   op::OptimizerDesc optimizer;
-  std::function<Value(Graph&)> build;
-  std::unique_ptr<train::Plans> plans;
-  device::Buffer gradients, moment1, moment2, average, control;
-  schedule::Bases bases;
-  StepReport report;
-  train::Plan* last = nullptr;
-  op::Control control_after;  // fetched with each step
-  alignas(double) std::byte loss_after[sizeof(double)];
+  std::function<Objective(Graph&)> build;
+  std::unique_ptr<train::Plans> plans = {};
+  device::Buffer gradients = {}, moment1 = {}, moment2 = {}, average = {}, control = {};
+  schedule::Bases bases = {};
+  StepReport report = {};
+  enum class Held : std::uint8_t { stale, zero, gradient };
+  std::vector<Held> held = {};     // what the flat buffer holds of each parameter's gradient; stale stands for zero
+  bool gradients_cleared = false;  // once, for an update runs over the space between parameters too
+  std::int64_t accumulated = 0;    // batches whose gradients wait for update()
+  double accumulated_loss = 0;
+  op::Control control_after = {};  // fetched with each update
+  alignas(double) std::byte loss_after[sizeof(double)] = {};
 
   train::ParameterStore& store() { return parameters.store(); }
 
-  void describe(Graph& graph) {
-    Value loss = build(graph);
-    if (!loss || loss.graph != &graph || loss.shape().rank() != 0) {
-      throw Error(ErrorCode::invalid_argument, "Trainer", "build",
-                  "must return a scalar of the graph it was given, the loss" +
-                      (loss ? ", got " + to_string(loss.shape()) : std::string()));
-    }
-    if (graph.data().values[static_cast<std::size_t>(loss.id)].storage != Storage::arena) {
-      loss = affine(loss, 1.f);  // a parameter itself: keep what it was before the update
-    }
-    graph.output("loss", loss);
-    graph::Data& data = graph.data();
-    add_update(data, store(), optimizer, place_gradients(data, store(), loss.id));
+  train::Described describe(Graph& graph, Pass pass) {
+    if (pass == Pass::update) return train::describe_update(graph, store(), optimizer);
+    return train::describe_pass(graph, pass, build(graph), store(), optimizer);
   }
 
   device::Buffer zeroed(std::int64_t bytes) {
@@ -118,17 +51,63 @@ struct Trainer::Impl {
   }
   void write_control(const op::Control& c) { device.backend().upload(control.data(), &c, sizeof c); }
 
-  /// What a step brings to the host.
-  std::vector<device::Work::Fetch> fetches(const schedule::Program& program, const schedule::Bases& at) {
-    const int loss = program.graph.outputs.back().second;
-    return {{&control_after, at.control, sizeof control_after},
-            {loss_after, schedule::address(program, at, loss), static_cast<std::int64_t>(size_of(store().dtype))}};
+  /// What a run brings to the host.
+  std::vector<device::Work::Fetch> fetches(const train::Plan& plan, const schedule::Bases& at) {
+    std::vector<device::Work::Fetch> wanted;
+    if (plan.pass == Pass::step || plan.pass == Pass::update)
+      wanted.push_back({&control_after, at.control, sizeof control_after});
+    if (const int loss = plan.described.loss; loss >= 0) {
+      wanted.push_back({loss_after, schedule::address(plan.program, at, loss),
+                        static_cast<std::int64_t>(size_of(plan.program.graph.values[index(loss)].dtype))});
+    }
+    return wanted;
+  }
+
+  /// The loss that a run of `plan` brought; NaN where the objective has none.
+  double loss_of(const train::Plan& plan) const {
+    if (plan.described.loss < 0) return std::numeric_limits<double>::quiet_NaN();
+    if (plan.program.graph.values[index(plan.described.loss)].dtype == DType::f64) {
+      double value = 0;
+      std::memcpy(&value, loss_after, sizeof value);
+      return value;
+    }
+    float value = 0;
+    std::memcpy(&value, loss_after, sizeof value);
+    return static_cast<double>(value);
+  }
+
+  static std::size_t index(int id) { return static_cast<std::size_t>(id); }
+
+  /// Before a run: what it will not write of the gradients has to be zero where an update follows, and counts as zero
+  /// where none does, which costs nothing.
+  void clear_others(const train::Plan& plan, bool for_update) {
+    if (for_update && !gradients_cleared) {
+      device.backend().zero(gradients.data(), gradients.bytes());
+      held.assign(held.size(), Held::zero);
+      gradients_cleared = true;
+    }
+    for (std::size_t i = 0; i < held.size(); ++i) {
+      if (plan.described.gradients[i]) {
+        held[i] = Held::gradient;
+      } else if (plan.pass != Pass::accumulate && for_update && held[i] != Held::zero) {
+        const train::ParameterStore::Entry& entry = store().entries[i];
+        device.backend().zero(gradients.data() + store().byte_offset(entry), store().bytes(entry));
+        held[i] = Held::zero;
+      } else if (!for_update && held[i] == Held::gradient) {
+        held[i] = Held::stale;
+      }
+    }
+  }
+
+  HostTensor gradient(const train::ParameterStore::Entry& entry) {
+    const auto i = static_cast<std::size_t>(&entry - store().entries.data());
+    return held[i] == Held::gradient ? read(gradients, entry) : HostTensor(store().dtype, entry.shape);
   }
 
   /// The first parameter whose gradient holds a NaN or an infinity.
   std::string non_finite_name() {
     for (const auto& entry : store().entries) {
-      const HostTensor g = read(gradients, entry);
+      const HostTensor g = gradient(entry);
       bool finite = true;
       if (g.dtype == DType::f64) {
         for (const double v : g.view<double>()) finite = finite && std::isfinite(v);
@@ -146,28 +125,105 @@ struct Trainer::Impl {
     return tensor;
   }
 
-  float run(const char* operation, const Batch& batch, bool record) {
-    train::Plan& plan = plans->find(operation, batch, bases);
+  void refuse_waiting(const char* operation) const {
+    if (accumulated == 0) return;
+    throw Error(ErrorCode::invalid_argument, operation, "batch",
+                "comes while accumulated gradients (of " + std::to_string(accumulated) +
+                    ") wait in the memory it would use; call update() or discard() first");
+  }
+
+  /// Finds the plan of a batch and feeds it.
+  train::Plan& ready(const char* operation, const Batch& batch, Pass pass, bool for_update) {
+    train::Plan& plan = plans->find(operation, batch, bases, pass);
     plans->feed(plan, batch, bases);
+    clear_others(plan, for_update);
+    return plan;
+  }
+
+  train::Plan& step(const char* operation, const Batch& batch, bool record) {
+    refuse_waiting(operation);
+    train::Plan& plan = ready(operation, batch, Pass::step, true);
     plan.work.record = record;
+    run_update(plan);
+    report.loss = static_cast<float>(loss_of(plan));
+    return plan;
+  }
+
+  /// Runs a program that ends in the update.
+  void run_update(train::Plan& plan) {
     const std::int64_t skipped_before = report.skipped_total;
     ++store().version;
-    device.backend().run(plan.work);
-    last = &plan;
+    plans->run(plan, store().version);
     const op::Control& c = control_after;
     report.gradient_norm = static_cast<float>(c.norm);
     report.skipped_total = c.skipped;
     report.skipped = c.skipped != skipped_before;
     report.non_finite_parameter.clear();
     if (report.skipped) report.non_finite_parameter = non_finite_name();
-    if (store().dtype == DType::f64) {
-      double value = 0;
-      std::memcpy(&value, loss_after, sizeof value);
-      report.loss = static_cast<float>(value);
-    } else {
-      std::memcpy(&report.loss, loss_after, sizeof report.loss);
+  }
+
+  float backward(const Batch& batch) {
+    refuse_waiting("Trainer::backward");
+    train::Plan& plan = ready("Trainer::backward", batch, Pass::backward, false);
+    plans->run(plan, store().version);
+    return static_cast<float>(loss_of(plan));
+  }
+
+  float accumulate(const Batch& batch, float weight) {
+    const char* operation = "Trainer::accumulate";
+    if (!std::isfinite(weight)) {
+      throw Error(ErrorCode::invalid_argument, operation, "weight", "must be finite, got " + std::to_string(weight));
     }
-    return report.loss;
+    train::Plan& plan = ready(operation, batch, accumulated == 0 ? Pass::backward : Pass::accumulate, true);
+    if (plan.described.loss < 0 && weight != 1.f) {
+      throw Error(ErrorCode::invalid_argument, operation, "weight",
+                  "must be 1 where the Objective came with its gradient, got " + std::to_string(weight) +
+                      "; weigh that gradient");
+    }
+    try {
+      run_weighted(plan, weight);
+    } catch (...) {
+      discard();  // it may have added some of its gradients
+      throw;
+    }
+    const double loss = loss_of(plan);
+    ++accumulated;
+    accumulated_loss += static_cast<double>(weight) * loss;
+    return static_cast<float>(loss);
+  }
+
+  void run_weighted(train::Plan& plan, float weight) {
+    const bool draws_anew = accumulated > 0 && plan.program.graph.step >= 0;
+    if (!draws_anew && weight == 1.f) return plans->run(plan, store().version);
+    const op::Control usual = read_control();
+    op::Control now = usual;
+    now.weight = static_cast<double>(weight);
+    now.weight_f32 = weight;
+    if (draws_anew) now.step += accumulated << 32;  // no step comes that far, so these masks are nobody else's
+    write_control(now);
+    try {
+      plans->run(plan, store().version);
+    } catch (const Error& e) {
+      if (e.code() != ErrorCode::device_lost) write_control(usual);
+      throw;
+    }
+    write_control(usual);
+  }
+
+  void update() {
+    if (accumulated == 0) {
+      throw Error(ErrorCode::invalid_argument, "Trainer::update", "gradients",
+                  "must have been accumulated since the last update; call accumulate(batch) first");
+    }
+    train::Plan& plan = plans->find("Trainer::update", Batch{}, bases, Pass::update);
+    run_update(plan);
+    report.loss = static_cast<float>(accumulated_loss);
+    discard();
+  }
+
+  void discard() {
+    accumulated = 0;
+    accumulated_loss = 0;
   }
 
   std::map<std::string, const device::Buffer*> kept() const {
@@ -187,8 +243,8 @@ struct Trainer::Impl {
 };
 
 Trainer::Trainer(const Device& device, Parameters& parameters, const Optimizer& optimizer,
-                 std::function<Value(Graph&)> build, const TrainerOptions& options)
-    : impl_(new Impl{device, parameters, {}, std::move(build), {}, {}, {}, {}, {}, {}, {}, {}, nullptr, {}, {}}) {
+                 std::function<Objective(Graph&)> build, const TrainerOptions& options)
+    : impl_(new Impl{device, parameters, {}, std::move(build)}) {
   Impl& t = *impl_;
   if (options.memory_bytes < 0)
     throw Error(ErrorCode::invalid_argument, "Trainer", "memory_bytes",
@@ -197,10 +253,11 @@ Trainer::Trainer(const Device& device, Parameters& parameters, const Optimizer& 
   store.freeze();
   t.optimizer = train::describe(optimizer, store.dtype, store.flat_count);
   t.plans = std::make_unique<train::Plans>(
-      device, /*training=*/true, [&t](Graph& g) { t.describe(g); },
-      [&t](const schedule::Program& program, const schedule::Bases& at) { return t.fetches(program, at); });
+      "Trainer", device, options.max_plans, [&t](Graph& g, Pass pass) { return t.describe(g, pass); },
+      [&t](const train::Plan& plan, const schedule::Bases& at) { return t.fetches(plan, at); });
+  t.held.assign(store.entries.size(), Impl::Held::stale);
   const int moments = train::moment_count(t.optimizer.kind);
-  t.gradients = t.zeroed(store.flat_bytes());
+  t.gradients = device::Buffer(device.share(), store.flat_bytes());
   if (moments > 0) t.moment1 = t.zeroed(store.flat_bytes());
   if (moments > 1) t.moment2 = t.zeroed(store.flat_bytes());
   if (t.optimizer.ema_decay > 0) {
@@ -217,22 +274,47 @@ Trainer::Trainer(const Device& device, Parameters& parameters, const Optimizer& 
 }
 Trainer::~Trainer() = default;
 
-float Trainer::step(const Batch& batch) { return impl_->run("Trainer::step", batch, false); }
+float Trainer::step(const Batch& batch) {
+  impl_->step("Trainer::step", batch, false);
+  return impl_->report.loss;
+}
+
+float Trainer::backward(const Batch& batch) { return impl_->backward(batch); }
+
+float Trainer::accumulate(const Batch& batch, float weight) { return impl_->accumulate(batch, weight); }
+
+const StepReport& Trainer::update() {
+  impl_->update();
+  return impl_->report;
+}
+
+void Trainer::discard() { impl_->discard(); }
+
+std::int64_t Trainer::accumulated() const { return impl_->accumulated; }
 
 const StepReport& Trainer::report() const { return impl_->report; }
 
 HostTensor Trainer::output(const std::string& name) const {
-  if (impl_->last) {
-    for (const auto& [known, value] : impl_->last->program.graph.outputs) {
-      if (known == name) return impl_->plans->output(*impl_->last, impl_->bases, value);
+  const train::Plan* last = impl_->plans->last_run();
+  if (last) {
+    for (const auto& [known, value] : last->program.graph.outputs) {
+      if (known == name) return impl_->plans->output(*last, impl_->bases, value);
     }
   }
   throw Error(ErrorCode::invalid_argument, "Trainer::output", name,
-              impl_->last ? "was not marked with Graph::output" : "has no value before the first step");
+              last                      ? "was not marked with Graph::output"
+              : impl_->plans->has_run() ? "is gone, as another program has taken its memory; run its batch again"
+                                        : "has no value before the first step");
 }
 
 HostTensor Trainer::gradient(const std::string& name) const {
-  return impl_->read(impl_->gradients, impl_->store().find("Trainer::gradient", name));
+  return impl_->gradient(impl_->store().find("Trainer::gradient", name));
+}
+
+TensorMap Trainer::gradients() const {
+  TensorMap values;
+  for (const auto& entry : impl_->store().entries) values[entry.name] = impl_->gradient(entry);
+  return values;
 }
 
 void Trainer::set_rate_factor(float factor) {
@@ -243,22 +325,24 @@ void Trainer::set_rate_factor(float factor) {
 
 std::int64_t Trainer::steps() const { return impl_->read_control().step; }
 
+std::int64_t Trainer::plans() const { return impl_->plans->count(); }
+
 std::string Trainer::describe(const Batch& batch) {
-  return impl_->plans->find("Trainer::describe", batch, impl_->bases).program.to_string();
+  return impl_->plans->find("Trainer::describe", batch, impl_->bases, Pass::step).program.to_string();
 }
 
 std::string Trainer::explain(const Batch& batch) {
-  return impl_->plans->find("Trainer::explain", batch, impl_->bases).program.explain();
+  return impl_->plans->find("Trainer::explain", batch, impl_->bases, Pass::step).program.explain();
 }
 
 std::int64_t Trainer::predicted_peak_bytes(const Batch& batch) {
-  impl_->plans->find("Trainer::predicted_peak_bytes", batch, impl_->bases);
+  impl_->plans->find("Trainer::predicted_peak_bytes", batch, impl_->bases, Pass::step);
   return impl_->plans->arena_bytes() + impl_->fixed_bytes();
 }
 
 std::string Trainer::trace(const Batch& batch) {
-  impl_->run("Trainer::trace", batch, true);
-  return schedule::trace_json(impl_->last->program, impl_->last->work);
+  const train::Plan& plan = impl_->step("Trainer::trace", batch, true);
+  return schedule::trace_json(plan.program, plan.work);
 }
 
 TensorMap Trainer::state() const {
@@ -295,7 +379,11 @@ void Trainer::restore(const TensorMap& state) {
   for (const auto& [name, buffer] : wanted) {
     impl_->device.backend().upload(buffer->data(), state.at(name).bytes.data(), buffer->bytes());
   }
-  impl_->report.skipped_total = impl_->read_control().skipped;
+  op::Control control = impl_->read_control();
+  control.weight = control.weight_f32 = 1.f;  // whatever the state was saved by
+  impl_->write_control(control);
+  impl_->report.skipped_total = control.skipped;
+  impl_->discard();
 }
 
 TensorMap Trainer::averaged() const {

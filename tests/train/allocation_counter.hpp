@@ -10,6 +10,8 @@ class AllocationCounter {
   AllocationCounter();
   ~AllocationCounter();
   std::int64_t count() const;
+  /// Less those given back since, whenever they were taken.
+  std::int64_t live() const;
 };
 
 }  // namespace seqgpu::support
