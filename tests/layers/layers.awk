@@ -17,8 +17,6 @@ BEGIN {
   rule("^host/train/", public "|^host/(op|graph|schedule|train)/|^host/device/[^/]+$|^kernels/math/")
   rule("^host/(nn|decode|data|io)/", public, "own")
   rule("^(tools|examples)/", public, "own")
-  # a Trainer's program without its end, which no public call stops before
-  rule("^benchmarks/support/backpropagation\\.hpp$", public "|^host/graph/data\\.hpp$|^host/train/plans\\.hpp$|^benchmarks/")
   rule("^benchmarks/", public "|^kernels/|^host/device/cpu/|^host/op/|^host/device/[^/]+$|^benchmarks/")
   # who may open the system's headers, and who anybody's
   system_headers = "^(sys/[a-z]+|sched|unistd|pthread|fcntl|dirent|stdio|errno|immintrin)\\.h$"
