@@ -9,7 +9,7 @@ namespace {
 
 using namespace test;
 
-constexpr int kT = 41, kN = 29;  // blocks of 9 steps, the last of 5
+constexpr int kT = 41, kN = 37;  // two parts, of 19 and 18 sequences; of the first, blocks of 14 steps, the last of 13
 
 void run(Session<double>& session, Result& result) {
   support::SerialParallel serial;
@@ -20,11 +20,13 @@ void run(Session<double>& session, Result& result) {
 TEST(RecurrentBlocks, AreSeveral) {
   op::RecurrentDesc desc;
   desc.T = kT, desc.N = kN;
-  ASSERT_EQ(device::cpu::block_steps(desc), 9);
-  desc.segment = 20;
-  EXPECT_EQ(device::cpu::segment_steps(desc), 27);
-  desc.segment = kT;
-  EXPECT_EQ(device::cpu::segment_steps(desc), kT);
+  ASSERT_EQ(device::cpu::parts_of(desc), 2);
+  op::RecurrentDesc part = device::cpu::part_of(desc, 0);
+  ASSERT_EQ(device::cpu::block_steps(part), 14);
+  part.segment = 20;
+  EXPECT_EQ(device::cpu::segment_steps(part), 28);
+  part.segment = kT;
+  EXPECT_EQ(device::cpu::segment_steps(part), kT);
 }
 
 TEST(RecurrentBlocks, MatchReference) {
@@ -79,6 +81,56 @@ TEST(RecurrentBlocks, RunAgainAreTheSameBits) {
       for (int g = 0; g < op::kBackwardOutputs; ++g) EXPECT_EQ(again.gradient[g], kept.gradient[g]) << g;
     }
   });
+}
+
+TEST(RecurrentBlocks, AreTheSameBitsOnAnyThreads) {
+  support::SerialParallel serial;
+  for_each_layer(kT, kN, 3, 70, [&](const Variant& v, const Layer& l) {
+    Session<float> alone(l, true);
+    Result want = alone.forward(serial);
+    alone.backward(serial, want);
+    for (const int threads : {2, 5}) {  // a thread for each part; two for one of them and more
+      SCOPED_TRACE(name_of(v, l) + " threads " + std::to_string(threads));
+      support::ThreadedParallel threaded(threads);
+      Session<float> session(l, true);
+      Result got = session.forward(threaded);
+      session.backward(threaded, got);
+      EXPECT_EQ(got.y, want.y);
+      EXPECT_EQ(got.states, want.states);
+      for (int s = 0; s < 2; ++s) EXPECT_EQ(got.final[s], want.final[s]) << s;
+      for (int g = 0; g < op::kBackwardOutputs; ++g) EXPECT_EQ(got.gradient[g], want.gradient[g]) << g;
+    }
+  });
+}
+
+// Of a batch of several lengths each part gets long ones and short ones.
+TEST(RecurrentBlocks, PartsOfARaggedBatchAreAlike) {
+  constexpr std::int64_t N = 37, T = 50;
+  op::RecurrentDesc desc;
+  desc.T = T, desc.N = N;
+  std::vector<std::int32_t> lengths;
+  for (std::int64_t n = 0; n < N; ++n) lengths.push_back(static_cast<std::int32_t>(n * 17 % (T + 1)));
+  std::vector<std::byte> memory(1 << 14);
+  const auto aligned = (reinterpret_cast<std::uintptr_t>(memory.data()) + 63) / 64 * 64;
+  device::cpu::Carver carver{reinterpret_cast<std::byte*>(aligned)};
+  device::cpu::Order batch = device::cpu::Order::take(carver, desc);
+  batch.build(lengths.data());
+  std::vector<int> seen(N);
+  std::int64_t rows = 0;
+  for (int part = 0; part < 2; ++part) {
+    device::cpu::Order order = device::cpu::Order::take(carver, device::cpu::part_of(desc, part));
+    order.deal(batch, part, 2);
+    EXPECT_NEAR(static_cast<double>(order.rows), static_cast<double>(batch.rows) / 2, T) << part;
+    rows += order.rows;
+    for (std::int64_t j = 0; j < order.N; ++j) {
+      ++seen[static_cast<std::size_t>(order.sequence[j])];
+      EXPECT_EQ(order.length[j], lengths[static_cast<std::size_t>(order.sequence[j])]);
+      EXPECT_LE(order.length[j], order.length[j > 0 ? j - 1 : 0]);
+    }
+  }
+  ASSERT_LE(carver.used + 64, memory.size());
+  EXPECT_EQ(rows, batch.rows);
+  EXPECT_EQ(seen, std::vector<int>(N, 1));
 }
 
 TEST(RecurrentBlocks, RunAgainNeedLittleMemory) {

@@ -26,6 +26,12 @@ struct Ring {
   std::vector<std::uint64_t> cells;
 };
 
+template <class F>
+void run(int chunks, std::int64_t phases, Parallel& parallel, F&& body) {
+  Team team(chunks);
+  parallel.for_each(chunks, [&](std::int64_t member) { team.join(static_cast<int>(member), phases, body); });
+}
+
 TEST(Team, RunsEveryChunkOfAPhaseBeforeTheNext) {
   for (const int chunks : {1, 2, 3, kMostChunks})
     for (const std::int64_t phases : {0, 1, 2, 500}) {
@@ -35,7 +41,7 @@ TEST(Team, RunsEveryChunkOfAPhaseBeforeTheNext) {
       for (const int threads : {1, 2, 5}) {
         Ring ring(chunks);
         support::ThreadedParallel parallel(threads);
-        Team(chunks).run(phases, parallel, ring);
+        run(chunks, phases, parallel, ring);
         EXPECT_EQ(ring.cells, alone.cells) << chunks << " chunks, " << phases << " phases, " << threads << " threads";
       }
     }
@@ -65,7 +71,7 @@ TEST(Team, WaitsForNobodyWhoHasNotJoined) {
   for (const int late : {0, 20, 100, 300, 1000, 20000}) {
     Ring ring(4);
     LateParallel parallel{std::chrono::microseconds(late)};
-    Team(4).run(2000, parallel, ring);
+    run(4, 2000, parallel, ring);
     EXPECT_EQ(ring.cells, alone.cells) << late;
   }
 }
@@ -77,7 +83,7 @@ TEST(Team, GoesOnWithoutThoseWhoLostTheirCore) {
     for (int chunk = 0; chunk < 8; ++chunk) alone(chunk, phase);
   Ring ring(8);
   support::ThreadedParallel parallel(8);
-  Team(8).run(3000, parallel, [&](int chunk, std::int64_t phase) {
+  run(8, 3000, parallel, [&](int chunk, std::int64_t phase) {
     if ((phase * 7 + chunk) % 400 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     ring(chunk, phase);
   });

@@ -1,268 +1,177 @@
 #include "device/cpu/recurrent.hpp"
 
 #include <algorithm>
+#include <array>
+#include <optional>
 #include <string>
 
-#include "device/cpu/gemm.hpp"
+#include "device/cpu/recurrent_backward.hpp"
 #include "device/cpu/recurrent_forward.hpp"
 #include "device/cpu/team.hpp"
 #include "seqgpu/error.hpp"
 
-// The scan goes over packed rows (see recurrent_plan.hpp), its units shared out to a team: every thread multiplies by
-// its own units' weights, runs their gates, and hands on their states.
+// The two passes: parts of a batch side by side, each by a team of its own (see recurrent_plan.hpp).
 namespace seqgpu::device::cpu {
 
-template <class T>
-Forward<T>::Forward(const op::RecurrentDesc& d, void* workspace, const void* prepared, void* reserve_block, bool again)
-    : desc_(d), z_(d), keep_all_(again || (d.training && d.segment == 0)) {
-  Carver carver{static_cast<std::byte*>(workspace)};
-  const std::int64_t GH = z_.G * z_.H, rows = piece_steps(d) * d.N;
-  order_ = Order::take(carver, d);
-  wx_ = carver.take<T>(rows * GH);
-  x_ = carver.take<T>(rows * d.I);
-  mask_ = carver.take<T>(z_.dropout ? d.N * z_.R : 0);
-  keep_ = carver.take<T>(std::max(z_.R, z_.H));
-  Carver weights{static_cast<std::byte*>(const_cast<void*>(prepared))};
-  weights_ = Weights<T>::take(weights, z_, d);
-  Carver kept{static_cast<std::byte*>(reserve_block)};
-  if (keep_all_) {
-    reserve_ = Reserve<T>::take(kept, z_, d, again ? segment_steps(d) * d.N : z_.rows);
-  } else {
-    reserve_ = Reserve<T>::take(carver, z_, d, d.N);  // states of two steps in turn
-    if (d.training) kept_ = kept.take<T>(0);
-  }
-  bytes_ = std::max(carver.used, Weights<T>::scratch_bytes(d));
-}
-
 namespace {
+
 template <class T>
 const T* input(const Arguments& a, int slot) {
   return static_cast<const T*>(a.inputs[slot]);
 }
-}  // namespace
 
-template <class T>
-void Forward<T>::begin(const Arguments& a) {
-  order_.build(input<std::int32_t>(a, op::kInLengths));
-  const auto* counter = input<std::int64_t>(a, op::kInStep);
-  draw_ = counter ? static_cast<std::uint64_t>(*counter) : 0;
-  if (z_.dropout) draw_dropout(desc_, draw_, order_, z_.R, mask_);
-}
+template <class Part>
+using Parts = std::array<std::optional<Part>, kMostParts>;
 
-template <class T>
-void Forward<T>::load_initial(const Arguments& a) {
-  for (std::int64_t i = 0; i < z_.S; ++i) {
-    const std::int64_t width = z_.width(i), valid = z_.valid_width(i), entered = order_.active[0];
-    const T* from = input<T>(a, op::kInState0 + static_cast<int>(i));
-    T* to = before(0, i);
-    std::fill(to, to + entered * width, T(0));
-    for (std::int64_t j = 0; from && j < entered; ++j)
-      std::copy_n(from + order_.sequence[j] * valid, valid, to + j * width);
-    auto* out = static_cast<T*>(a.outputs[op::kOutFinal0 + i]);
-    for (std::int64_t j = entered; out && j < desc_.N; ++j) {  // length 0: the first state is the last
-      T* final = out + order_.sequence[j] * valid;
-      from ? std::copy_n(from + order_.sequence[j] * valid, valid, final) : std::fill_n(final, valid, T(0));
-    }
-    if (entered > 0) enter(0, i, {0, width}, a);
+/// body(part, chunk, phase) for all phases of all parts: phases(part) gives their number.
+template <class Part, class Phases, class F>
+void run_parts(Parts<Part>& parts, int count, Parallel& parallel, Phases&& phases, F&& body) {
+  std::array<std::optional<Team>, kMostParts> teams;
+  int chunks = 1;
+  for (int part = 0; part < count; ++part) {
+    chunks = std::max(chunks, parts[part]->chunks());
+    teams[part].emplace(parts[part]->chunks());
   }
-}
-
-/// What a step starts from: cleared where the caller says; dropout masks what recurs.
-template <class T>
-void Forward<T>::enter(std::int64_t s, std::int64_t state, Range columns, const Arguments& a) const {
-  const std::int64_t rows = order_.active[s], width = z_.width(state);
-  T* states = before(s, state);
-  const auto* resets = input<std::int32_t>(a, op::kInResets);
-  for (std::int64_t j = 0; resets && j < rows; ++j)
-    if (resets[order_.outside(j, s)] != 0)
-      std::fill(states + j * width + columns.first, states + j * width + columns.last, T(0));
-  if (!z_.dropout || state != 0) return;
-  for (std::int64_t j = 0; j < rows; ++j)
-    for (std::int64_t r = columns.first; r < columns.last; ++r)
-      entering(s)[j * width + r] = states[j * width + r] * mask_[j * width + r];
-}
-
-template <class T>
-void Forward<T>::multiply_cell(std::int64_t s, bool second, Range units) const {
-  const auto& kernels = simd().recurrent<T>(desc_.precision);
-  StepForward<T> p;
-  p.options = z_.options;
-  p.units = units;
-  p.rows = order_.active[s];
-  p.H = z_.H;
-  p.k = z_.valid_R;
-  p.wx = wx_ + (order_.base[s] - order_.base[piece_]) * z_.G * z_.H;
-  p.entering = entering(s);
-  p.R = z_.R;
-  p.panels = weights_.panels;
-  p.panels_last = weights_.panels + (z_.G - 1) * z_.H * z_.valid_R;
-  p.bias = weights_.b_hh;
-  p.unit = weights_.unit;
-  for (std::int64_t i = 0; i < z_.S; ++i) p.prev[i] = before(s, i), p.next[i] = before(s + 1, i);
-  const Reserve<T> r = reserve_.from(row(s), z_);
-  if (desc_.projection) p.next[0] = r.unprojected;
-  p.saved = keep_all_ || z_.cell.two_phase ? r.saved : nullptr;
-  p.second = r.second;
-  (second ? kernels.forward_second : kernels.forward)[static_cast<int>(desc_.cell)](p);
-}
-
-/// h = act(P m + b)
-template <class T>
-void Forward<T>::project(std::int64_t s, Range outputs) const {
-  const auto& kernels = simd().recurrent<T>(desc_.precision);
-  const Reserve<T> r = reserve_.from(row(s), z_);
-  const std::int64_t rows = order_.active[s], count = outputs.last - outputs.first;
-  kernels.multiply({rows, z_.valid_H, z_.R, outputs, r.unprojected, z_.H, weights_.projection_panels,
-                    weights_.b_projection, r.projected, false});
-  for (std::int64_t j = 0; j < rows; ++j) {
-    T* h = r.projected + j * z_.R;
-    kernels.activate(desc_.projection_activation, h + outputs.first, count);
-    if (outputs.last > z_.valid_R) std::fill(h + z_.valid_R, h + z_.R, T(0));  // act(0) may not be 0
-    std::copy_n(h + outputs.first, count, before(s + 1, 0) + j * z_.R + outputs.first);
-  }
-}
-
-/// Training: a unit keeps its old value where drawn. Inference: the expectation of that.
-template <class T>
-void Forward<T>::zone_out(std::int64_t s, std::int64_t state, Range columns) const {
-  const auto rate = static_cast<T>(zoneout_rate(desc_, state));
-  if (!(rate > 0)) return;
-  const std::int64_t width = z_.width(state), valid = z_.valid_width(state), last = std::min(columns.last, valid);
-  for (std::int64_t j = 0; j < order_.active[s]; ++j) {
-    T* next = before(s + 1, state) + j * width;
-    const T* prev = before(s, state) + j * width;
-    if (desc_.training) {
-      const std::int64_t drawn = order_.outside(j, s);
-      draw_zoneout(desc_, draw_, state, drawn, valid, columns, keep_);
-      for (std::int64_t u = columns.first; u < last; ++u) next[u] = keep_[u] != 0 ? prev[u] : next[u];
-    } else {
-      for (std::int64_t u = columns.first; u < last; ++u) next[u] = rate * prev[u] + (T(1) - rate) * next[u];
-    }
-  }
-}
-
-/// A step's new state goes to the caller and to the next step.
-template <class T>
-void Forward<T>::publish(std::int64_t s, std::int64_t state, Range columns, const Arguments& a) const {
-  zone_out(s, state, columns);
-  const std::int64_t width = z_.width(state), valid = z_.valid_width(state);
-  const std::int64_t count = std::min(columns.last, valid) - columns.first;
-  const T* next = before(s + 1, state) + columns.first;
-  auto* all = static_cast<T*>(a.outputs[state == 0 ? op::kOutY : op::kOutStates0 + static_cast<int>(state) - 1]);
-  auto* final = static_cast<T*>(a.outputs[op::kOutFinal0 + state]);
-  for (std::int64_t j = 0; all && j < order_.active[s]; ++j)
-    std::copy_n(next + j * width, count, all + order_.outside(j, s) * valid + columns.first);
-  for (std::int64_t j = order_.active[s + 1]; final && j < order_.active[s]; ++j)
-    std::copy_n(next + j * width, count, final + order_.sequence[j] * valid + columns.first);
-  if (s + 1 < order_.steps) enter(s + 1, state, columns, a);
-}
-
-/// One phase of a step: the gates, for a two-phase cell the last gate after them, with a projection that.
-template <class T>
-void Forward<T>::step(std::int64_t s, std::int64_t phase, Range units, Range outputs, const Arguments& a) const {
-  const bool last = phase == (z_.cell.two_phase ? 1 : 0);
-  if (!desc_.projection || phase == 0) multiply_cell(s, phase > 0, units);
-  for (std::int64_t i = 1; last && i < z_.S; ++i) publish(s, i, units, a);
-  if (desc_.projection && phase > 0) project(s, outputs);
-  if (desc_.projection ? phase > 0 : last) publish(s, 0, outputs, a);
-}
-
-/// Past the lengths outputs are zero.
-template <class T>
-void Forward<T>::clear_padding(const Arguments& a) const {
-  if (order_.rows == desc_.N * desc_.T) return;
-  for (std::int64_t i = 0; i < z_.S; ++i) {
-    const std::int64_t valid = z_.valid_width(i);
-    auto* all = static_cast<T*>(a.outputs[i == 0 ? op::kOutY : op::kOutStates0 + static_cast<int>(i) - 1]);
-    for (std::int64_t j = 0; all && j < desc_.N; ++j)
-      for (std::int64_t t = order_.length[j]; t < desc_.T; ++t)
-        std::fill_n(all + (t * desc_.N + order_.sequence[j]) * valid, valid, T(0));
-  }
-}
-
-template <class T>
-void Forward<T>::scan(std::int64_t first, std::int64_t last, const Arguments& a) {
-  const std::int64_t steps = piece_steps(desc_);
-  for (std::int64_t s = first; s < last; s += steps) scan_piece(s, std::min(s + steps, last), a);
-}
-
-template <class T>
-void Forward<T>::scan_piece(std::int64_t first, std::int64_t last, const Arguments& a) {
-  const auto& kernels = simd().recurrent<T>(desc_.precision);
-  piece_ = first;
-  const T* x = gather_x(order_, input<T>(a, op::kInX), desc_.I, first, last, x_);
-  const std::int64_t rows = order_.base[last] - order_.base[first];
-  gemm_packed<T>(inputs_product<T>(z_, desc_, x, rows, nullptr, weights_.b_ih, wx_), weights_.w_ih, *a.parallel);
-
-  const std::int64_t phases = 1 + z_.cell.two_phase + desc_.projection;
-  const std::int64_t gates = z_.cell.two_phase || desc_.projection ? 1 : z_.G;
-  const int chunks = scan_chunks(desc_, z_, gates, a.parallel->threads());
-  const auto units = chunk_ranges(kernels, z_.H, gates, chunks);
-  const auto outputs = desc_.projection ? chunk_ranges(kernels, z_.R, gates, chunks) : units;
-  Team(chunks).run((last - first) * phases, *a.parallel, [&](int chunk, std::int64_t phase) {
-    const auto c = static_cast<std::size_t>(chunk);
-    step(first + phase / phases, phase % phases, units[c], outputs[c], a);
+  parallel.for_each(std::int64_t{count} * chunks, [&](std::int64_t member) {
+    const int part = static_cast<int>(member) % count, chunk = static_cast<int>(member) / count;
+    if (chunk < parts[part]->chunks())
+      teams[part]->join(chunk, phases(*parts[part]), [&](int c, std::int64_t phase) { body(*parts[part], c, phase); });
   });
 }
 
 template <class T>
-void Forward<T>::run(const Arguments& a) {
-  begin(a);
-  load_initial(a);
-  const std::int64_t block = block_steps(desc_), segment = segment_steps(desc_);
-  for (std::int64_t s = 0; s < order_.steps; s += block) {
-    if (kept_ && s % segment == 0) {
-      T* to = kept_ + s / segment * kept_states(desc_, z_);
-      for (std::int64_t i = 0; i < z_.S; to += desc_.N * z_.width(i), ++i)
-        std::copy_n(before(s, i), order_.active[s] * z_.width(i), to);
+class ForwardPass {
+ public:
+  ForwardPass(const op::RecurrentDesc& desc, void* workspace, const void* prepared, void* reserve)
+      : count_(parts_of(desc)) {
+    Carver carver{static_cast<std::byte*>(workspace)}, kept{static_cast<std::byte*>(reserve)};
+    batch_ = Order::take(carver, desc);
+    for (int part = 0; part < count_; ++part) parts_[part].emplace(part_of(desc, part), carver, kept, prepared);
+    bytes_ = std::max(carver.used, Weights<T>::scratch_bytes(desc));
+  }
+  std::size_t workspace_bytes() const { return bytes_; }
+
+  void run(const Arguments& a) {
+    batch_.build(input<std::int32_t>(a, op::kInLengths));
+    for (int part = 0; part < count_; ++part)
+      parts_[part]->begin(batch_, part, count_, std::max(a.parallel->threads() / count_, 1));
+    run_parts(
+        parts_, count_, *a.parallel, [](const Forward<T>& part) { return part.phases(); },
+        [&](Forward<T>& part, int chunk, std::int64_t phase) { part.run(chunk, phase, a); });
+  }
+
+ private:
+  int count_;
+  Order batch_;
+  Parts<Forward<T>> parts_;
+  std::size_t bytes_ = 0;
+};
+
+template <class T>
+class BackwardPass {
+ public:
+  BackwardPass(const op::RecurrentDesc& desc, void* workspace, const void* reserve)
+      : desc_(desc), count_(parts_of(desc)) {
+    Carver carver{static_cast<std::byte*>(workspace)};
+    Carver kept{static_cast<std::byte*>(const_cast<void*>(reserve))};
+    batch_ = Order::take(carver, desc);
+    weights_ = BackwardWeights<T>::take(carver, desc);
+    if (desc.segment > 0) {
+      forward_weights_ = carver.take<std::byte>(static_cast<std::int64_t>(recurrent_prepared_bytes(desc)));
+      forward_scratch_ = carver.take<std::byte>(static_cast<std::int64_t>(Weights<T>::scratch_bytes(desc)));
     }
-    scan(s, std::min(s + block, order_.steps), a);
+    for (int part = 0; part < count_; ++part)
+      parts_[part].emplace(part_of(desc, part), carver, kept, weights_, forward_weights_, part == 0);
+    bytes_ = carver.used;
   }
-  clear_padding(a);
-}
+  std::size_t workspace_bytes() const { return bytes_; }
+
+  void run(const Arguments& a) {
+    batch_.build(input<std::int32_t>(a, op::kInLengths));
+    weights_.fill(desc_, a);
+    const void* inputs[op::kForwardInputs];
+    void* const no_outputs[op::kForwardOutputs] = {};
+    std::copy_n(a.inputs, op::kForwardInputs, inputs);
+    const Arguments again{inputs, no_outputs, forward_scratch_, a.parallel, a.queue, forward_weights_};
+    if (desc_.segment > 0) recurrent_prepare(desc_, again);
+
+    std::int64_t segments = 0;
+    for (int part = 0; part < count_; ++part) {
+      parts_[part]->begin(batch_, part, count_, std::max(a.parallel->threads() / count_, 1), a);
+      segments = std::max(segments, parts_[part]->segments());
+    }
+    for (std::int64_t segment = 0; segment < segments; ++segment)
+      run_parts(
+          parts_, count_, *a.parallel, [&](const Backward<T>& part) { return part.phases(segment); },
+          [&](Backward<T>& part, int chunk, std::int64_t phase) { part.run(chunk, segment, phase, a, again); });
+    a.parallel->for_each(count_, [&](std::int64_t part) { parts_[part]->end(a); });
+    add_parts(a);
+  }
+
+ private:
+  /// The sums of all parts into those of the first, which go to the caller.
+  void add_parts(const Arguments& a) {
+    const Sizes<T> z(desc_);
+    const std::int64_t GH = z.G * z.H, valid_GH = z.G * z.valid_H;
+    const auto& to = parts_[0]->sums();
+    for (int part = 1; part < count_; ++part) {
+      const auto& from = parts_[part]->sums();
+      add(from.w_ih, valid_GH * desc_.I, to.w_ih, *a.parallel);
+      add(from.w_hh, valid_GH * z.valid_R, to.w_hh, *a.parallel);
+      add(from.projection, z.valid_R * z.valid_H, to.projection, *a.parallel);
+      add(from.b_ih, GH, to.b_ih, *a.parallel);
+      if (to.b_hh != to.b_ih) add(from.b_hh, GH, to.b_hh, *a.parallel);
+      add(from.unit, z.cell.unit_parameters * z.H, to.unit, *a.parallel);
+      add(from.b_projection, z.R, to.b_projection, *a.parallel);
+    }
+    const auto emit = [&](int slot, const T* sum, std::int64_t gates, std::int64_t valid) {
+      if (auto* out = static_cast<T*>(a.outputs[slot])) unpad_units(sum, gates, valid, 1, out);
+    };
+    emit(op::kGradBih, to.b_ih, z.G, z.valid_H);
+    emit(op::kGradBhh, to.b_hh, z.G, z.valid_H);
+    emit(op::kGradUnit, to.unit, z.cell.unit_parameters, z.valid_H);
+    emit(op::kGradProjB, to.b_projection, 1, z.valid_R);
+  }
+
+  static void add(const T* from, std::int64_t count, T* to, Parallel& parallel) {
+    constexpr std::int64_t kTile = 1 << 15;
+    if (!to) return;
+    parallel.for_each((count + kTile - 1) / kTile, [&](std::int64_t tile) {
+      const std::int64_t last = std::min(count, (tile + 1) * kTile);
+      for (std::int64_t i = tile * kTile; i < last; ++i) to[i] += from[i];
+    });
+  }
+
+  const op::RecurrentDesc& desc_;
+  int count_;
+  Order batch_;
+  BackwardWeights<T> weights_;
+  std::byte *forward_weights_ = nullptr, *forward_scratch_ = nullptr;
+  Parts<Backward<T>> parts_;
+  std::size_t bytes_ = 0;
+};
 
 template <class T>
-const Reserve<T>& Forward<T>::again(std::int64_t first, std::int64_t last, const T* states, const Arguments& a) {
-  origin_ = first;
-  for (std::int64_t i = 0; i < z_.S; states += desc_.N * z_.width(i), ++i) {
-    std::copy_n(states, order_.active[first] * z_.width(i), before(first, i));
-    enter(first, i, {0, z_.width(i)}, a);
-  }
-  const std::int64_t block = block_steps(desc_);
-  for (std::int64_t s = first; s < last; s += block) scan(s, std::min(s + block, last), a);
-  return reserve_;
+std::size_t reserve_bytes(const op::RecurrentDesc& desc) {
+  std::size_t bytes = 0;
+  for (int part = 0; part < parts_of(desc); ++part) bytes += Forward<T>::reserve_bytes(part_of(desc, part));
+  return bytes;
 }
 
-template <class T>
-std::int64_t Forward<T>::kept_states(const op::RecurrentDesc& desc, const Sizes<T>& z) {
-  std::int64_t width = 0;
-  for (std::int64_t i = 0; i < z.S; ++i) width += z.width(i);
-  return desc.N * width;
-}
-
-template <class T>
-std::size_t Forward<T>::reserve_bytes(const op::RecurrentDesc& desc) {
-  Carver carver;
-  const Sizes<T> z(desc);
-  if (desc.segment > 0) {
-    const std::int64_t segment = segment_steps(desc);
-    carver.take<T>((desc.T + segment - 1) / segment * kept_states(desc, z));
-  } else {
-    Reserve<T>::take(carver, z, desc, z.rows);
-  }
-  return carver.used;
-}
-
-template class Forward<float>;
-template class Forward<double>;
+}  // namespace
 
 std::size_t recurrent_reserve_bytes(const op::RecurrentDesc& desc) {
-  return desc.dtype == DType::f64 ? Forward<double>::reserve_bytes(desc) : Forward<float>::reserve_bytes(desc);
+  return desc.dtype == DType::f64 ? reserve_bytes<double>(desc) : reserve_bytes<float>(desc);
 }
 
 std::size_t recurrent_forward_workspace(const op::RecurrentDesc& desc) {
-  return desc.dtype == DType::f64 ? Forward<double>(desc, nullptr, nullptr, nullptr).workspace_bytes()
-                                  : Forward<float>(desc, nullptr, nullptr, nullptr).workspace_bytes();
+  return desc.dtype == DType::f64 ? ForwardPass<double>(desc, nullptr, nullptr, nullptr).workspace_bytes()
+                                  : ForwardPass<float>(desc, nullptr, nullptr, nullptr).workspace_bytes();
+}
+
+std::size_t recurrent_backward_workspace(const op::RecurrentDesc& desc) {
+  return desc.dtype == DType::f64 ? BackwardPass<double>(desc, nullptr, nullptr).workspace_bytes()
+                                  : BackwardPass<float>(desc, nullptr, nullptr).workspace_bytes();
 }
 
 void recurrent_forward(const op::RecurrentDesc& desc, const Arguments& a) {
@@ -271,9 +180,16 @@ void recurrent_forward(const op::RecurrentDesc& desc, const Arguments& a) {
         ErrorCode::invalid_argument, "recurrent", "projection",
         std::string("does not fit cell ") + to_string(desc.cell) + ", which reads h unit by unit; use lstm or elman");
   if (desc.dtype == DType::f64)
-    Forward<double>(desc, a.workspace, a.prepared, a.outputs[op::kOutReserve]).run(a);
+    ForwardPass<double>(desc, a.workspace, a.prepared, a.outputs[op::kOutReserve]).run(a);
   else
-    Forward<float>(desc, a.workspace, a.prepared, a.outputs[op::kOutReserve]).run(a);
+    ForwardPass<float>(desc, a.workspace, a.prepared, a.outputs[op::kOutReserve]).run(a);
+}
+
+void recurrent_backward(const op::RecurrentDesc& desc, const Arguments& a) {
+  if (desc.dtype == DType::f64)
+    BackwardPass<double>(desc, a.workspace, a.inputs[op::kInReserve]).run(a);
+  else
+    BackwardPass<float>(desc, a.workspace, a.inputs[op::kInReserve]).run(a);
 }
 
 }  // namespace seqgpu::device::cpu

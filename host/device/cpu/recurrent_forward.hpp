@@ -6,41 +6,51 @@
 
 namespace seqgpu::device::cpu {
 
-/// The forward pass: for each piece of a block of steps one product for its inputs, then their scan.
+/// The forward pass over one part of a batch: for each piece of some steps one product for its inputs, then their scan.
 ///
-/// Keeps for backward all it needs, or the states before each segment, or nothing. With the states, backward makes what
-/// it needs of one segment after the other by a Forward of its own: again().
+/// It is cut into phases for a Team, whose members each have a chunk of the units. Keeps for backward all it needs, or
+/// the states before each segment, or nothing. With the states, backward makes what it needs of one segment after the
+/// other by a Forward of its own: begin_again().
 template <class T>
 class Forward {
  public:
-  /// @param again  to run segments once more, into `reserve_block`; else the pass itself
+  /// @param part  a part of the layer; takes its workspace, and its share of the reserve, from the carvers
   /// @param prepared  Weights, filled
-  Forward(const op::RecurrentDesc& desc, void* workspace, const void* prepared, void* reserve_block,
-          bool again = false);
-  std::size_t workspace_bytes() const { return bytes_; }
+  /// @param again  to run segments once more; else the pass itself
+  Forward(const op::RecurrentDesc& part, Carver& workspace, Carver& reserve, const void* prepared, bool again = false);
 
-  /// @throws Error{invalid_argument} for an illegal length
-  void run(const Arguments& a);
+  /// What comes before the first phase. @param threads  for this part
+  void begin(const Order& batch, int part, int parts, int threads);
+  int chunks() const { return chunks_; }
 
-  /// What comes before the first step: the order of rows, dropout's mask.
-  /// @throws Error{invalid_argument} for an illegal length
-  void begin(const Arguments& a);
-  /// Steps [first, last) from the states that run() kept before `first`. @param a  without outputs
-  /// @return their reserve, which begins with the rows of step `first`
-  const Reserve<T>& again(std::int64_t first, std::int64_t last, const T* states, const Arguments& a);
+  /// The pass.
+  std::int64_t phases() const { return 2 + phases_of(0, order_.steps); }
+  void run(int chunk, std::int64_t phase, const Arguments& a);
 
-  /// What run() leaves behind.
-  static std::size_t reserve_bytes(const op::RecurrentDesc& desc);
+  /// Steps [first, last) from the states that the pass kept before `first`. @param a  without outputs
+  std::int64_t phases_again(std::int64_t first, std::int64_t last) const { return 1 + phases_of(first, last); }
+  void run_again(int chunk, std::int64_t phase, std::int64_t first, std::int64_t last, const T* states,
+                 const Arguments& a);
+  /// What that leaves: it begins with the rows of step `first`.
+  const Reserve<T>& reserve() const { return reserve_; }
+
+  /// What the pass leaves behind.
+  static std::size_t reserve_bytes(const op::RecurrentDesc& part);
   /// Elements of the states before one segment.
-  static std::int64_t kept_states(const op::RecurrentDesc& desc, const Sizes<T>& z);
+  static std::int64_t kept_states(const op::RecurrentDesc& part, const Sizes<T>& z);
 
  private:
-  /// Steps [first, last), a block at most.
-  void scan(std::int64_t first, std::int64_t last, const Arguments& a);
-  void scan_piece(std::int64_t first, std::int64_t last, const Arguments& a);
+  std::int64_t phases_of_step() const { return 1 + z_.cell.two_phase + desc_.projection; }
+  std::int64_t phases_of(std::int64_t first, std::int64_t last) const;
+  /// One of the phases of steps [first, last).
+  void run_phase(int chunk, std::int64_t phase, std::int64_t first, std::int64_t last, const Arguments& a);
   void load_initial(const Arguments& a);
-  void step(std::int64_t s, std::int64_t phase, Range units, Range outputs, const Arguments& a) const;
-  void multiply_cell(std::int64_t s, bool second, Range units) const;
+  void draw_mask(const Arguments& a);
+  void keep_states(std::int64_t s);
+  void gather(int chunk, std::int64_t first, std::int64_t last, const Arguments& a);
+  void multiply_inputs(int chunk, std::int64_t first, std::int64_t last, const Arguments& a);
+  void step(std::int64_t s, std::int64_t phase, Range units, Range outputs, const T* wx, const Arguments& a) const;
+  void multiply_cell(std::int64_t s, bool second, Range units, const T* wx) const;
   void project(std::int64_t s, Range outputs) const;
   void publish(std::int64_t s, std::int64_t state, Range columns, const Arguments& a) const;
   void zone_out(std::int64_t s, std::int64_t state, Range columns) const;
@@ -55,7 +65,7 @@ class Forward {
   T* before(std::int64_t s, std::int64_t state) const { return reserve_.prev[state] + state_row(s) * z_.width(state); }
   T* entering(std::int64_t s) const { return reserve_.entering + state_row(s) * z_.R; }
 
-  const op::RecurrentDesc& desc_;
+  op::RecurrentDesc desc_;
   Sizes<T> z_;
   bool keep_all_;
   Order order_;
@@ -63,10 +73,10 @@ class Forward {
   Weights<T> weights_;
   T* kept_ = nullptr;  // states before each segment
   Reserve<T> reserve_;
-  std::size_t bytes_ = 0;
-  std::uint64_t draw_ = 0;   // Philox step
-  std::int64_t origin_ = 0;  // step whose rows the reserve begins with
-  std::int64_t piece_ = 0;   // first step of the piece that wx_ is of
+  int chunks_ = 1;
+  std::array<Range, kMostChunks> units_, outputs_;  // by chunk
+  std::uint64_t draw_ = 0;                          // Philox step
+  std::int64_t origin_ = 0;                         // step whose rows the reserve begins with
 };
 
 extern template class Forward<float>;

@@ -13,7 +13,7 @@ Order Order::take(Carver& carver, const op::RecurrentDesc& desc) {
   order.length = carver.take<std::int64_t>(desc.N);
   order.active = carver.take<std::int64_t>(desc.T + 1);
   order.base = carver.take<std::int64_t>(desc.T + 1);
-  order.N = desc.N;
+  order.N = order.caller_N = desc.N;
   order.T = desc.T;
   order.reverse = desc.direction == Direction::reverse;
   return order;
@@ -21,29 +21,48 @@ Order Order::take(Carver& carver, const op::RecurrentDesc& desc) {
 
 void Order::build(const std::int32_t* lengths) {
   const auto length_of = [&](std::int64_t n) { return lengths ? std::int64_t{lengths[n]} : T; };
-  std::fill(active, active + T + 1, 0);
+  std::fill(base, base + T + 1, 0);
   for (std::int64_t n = 0; n < N; ++n) {
     const std::int64_t l = length_of(n);
     if (l < 0 || l > T) throw length_error("recurrent", n, l, T);
-    if (l > 0) ++active[l - 1];
+    if (l > 0) ++base[l - 1];
   }
-  for (std::int64_t s = T - 1; s > 0; --s) active[s - 1] += active[s];
+  for (std::int64_t s = T - 1; s > 0; --s) base[s - 1] += base[s];
 
-  // Counting sort: the sequences of length l start where those longer than l end. base holds the cursors meanwhile.
-  std::copy(active, active + T + 1, base);
+  // Counting sort: the sequences of length l start where those longer than l end.
   for (std::int64_t n = 0; n < N; ++n) {
     const std::int64_t at = base[length_of(n)]++;
     sequence[at] = n;
     length[at] = length_of(n);
   }
-  rows = steps = 0;
+  index();
+}
+
+void Order::deal(const Order& batch, int part, int parts) {
+  caller_N = batch.N;
+  std::int64_t before = 0;  // sequences of the parts before
+  for (int p = 0; p < part; ++p) before += (batch.N + parts - 1 - p) / parts;
+  for (std::int64_t j = 0; j < N; ++j) {
+    const bool turned = j % 2 == 1 && (j + 1) * parts <= batch.N;  // back and forth, so that none gets all the longest
+    const std::int64_t dealt = j * parts + (turned ? parts - 1 - part : part), from = batch.equal ? before + j : dealt;
+    sequence[j] = batch.sequence[from];
+    length[j] = batch.length[from];
+  }
+  index();
+}
+
+/// The rest, from the lengths.
+void Order::index() {
+  rows = 0;
+  steps = N > 0 ? length[0] : 0;
+  std::int64_t longer = N;
   for (std::int64_t s = 0; s <= T; ++s) {
+    while (longer > 0 && length[longer - 1] <= s) --longer;
     base[s] = rows;
-    rows += active[s];
-    if (active[s] > 0) steps = s + 1;
+    active[s] = longer;
+    rows += longer;
   }
   equal = rows == N * steps;
-  dense = !reverse && rows == N * T;
 }
 
 template <class T>
@@ -109,13 +128,10 @@ void unpad_units(const T* from, std::int64_t gates, std::int64_t H, std::int64_t
 }
 
 template <class T>
-const T* gather_x(const Order& order, const T* x, std::int64_t I, std::int64_t first, std::int64_t last, T* packed) {
-  if (order.dense) return x + order.base[first] * I;
-  for (std::int64_t s = first; s < last; ++s)
-    order.for_each_run(s, [&](std::int64_t j, std::int64_t count) {
-      std::copy_n(x + order.outside(j, s) * I, count * I, packed + (order.base[s] - order.base[first] + j) * I);
-    });
-  return packed;
+void gather_step(const Order& order, const T* x, std::int64_t I, std::int64_t step, T* packed) {
+  order.for_each_run(step, [&](std::int64_t j, std::int64_t count) {
+    std::copy_n(x + order.outside(j, step) * I, count * I, packed + j * I);
+  });
 }
 
 #define SEQGPU_INSTANTIATE(T)                                                                                      \
@@ -126,7 +142,7 @@ const T* gather_x(const Order& order, const T* x, std::int64_t I, std::int64_t f
   template void pack_all<T>(const RecurrentKernels<T>&, const PanelSource<T>&, std::int64_t, T*, Parallel&);       \
   template void pad_units<T>(const T*, std::int64_t, std::int64_t, std::int64_t, T*);                              \
   template void unpad_units<T>(const T*, std::int64_t, std::int64_t, std::int64_t, T*);                            \
-  template const T* gather_x<T>(const Order&, const T*, std::int64_t, std::int64_t, std::int64_t, T*);
+  template void gather_step<T>(const Order&, const T*, std::int64_t, std::int64_t, T*);
 SEQGPU_INSTANTIATE(float)
 SEQGPU_INSTANTIATE(double)
 #undef SEQGPU_INSTANTIATE

@@ -56,28 +56,58 @@ struct Sizes {
   std::int64_t valid_width(std::int64_t s) const { return s == 0 ? valid_R : valid_H; }
 };
 
+/// The sequences of a batch are scanned in parts, each by itself: they share nothing but the weights, so that a thread
+/// takes a part from the first step to the last and waits for nobody, and what it wrote is in its own core's cache. A
+/// function of the shape alone, as gradients of weights are added up part by part.
+inline constexpr int kMostParts = 2;
+inline int parts_of(const op::RecurrentDesc& d) { return d.N >= 32 ? kMostParts : 1; }
+/// A part as a layer of its own: N its sequences.
+inline op::RecurrentDesc part_of(const op::RecurrentDesc& d, int part) {
+  op::RecurrentDesc one = d;
+  const int parts = parts_of(d);
+  one.N = (d.N + parts - 1 - part) / parts;
+  return one;
+}
+
+/// The order of a batch's rows, or of a part's.
 struct Order {
   std::int64_t* sequence = nullptr;                // [N] caller's index, longest first
   std::int64_t* length = nullptr;                  // [N] in that order
   std::int64_t* active = nullptr;                  // [T + 1] sequences longer than s
   std::int64_t* base = nullptr;                    // [T + 1] packed row of step s's first
   std::int64_t N = 0, T = 0, rows = 0, steps = 0;  // steps: the longest length
+  std::int64_t caller_N = 0;
   bool reverse = false;
   bool equal = false;  // lengths: a step's rows lie together at the caller's, in order
-  bool dense = false;  // packed order is the caller's
 
   static Order take(Carver& carver, const op::RecurrentDesc& desc);
+  /// Of a whole batch.
   /// @throws Error{invalid_argument} for a length outside [0, T]
   void build(const std::int32_t* lengths);
+  /// Of one part of it: sequences that follow one another where all are as long, else dealt out by length.
+  void deal(const Order& batch, int part, int parts);
   std::int64_t time(std::int64_t row, std::int64_t step) const { return reverse ? length[row] - 1 - step : step; }
-  /// A row of the caller's [T, N, ...].
-  std::int64_t outside(std::int64_t row, std::int64_t step) const { return time(row, step) * N + sequence[row]; }
+  /// A row of the caller's [T, caller_N, ...].
+  std::int64_t outside(std::int64_t row, std::int64_t step) const { return time(row, step) * caller_N + sequence[row]; }
+  /// Whether a product may take the rows of some steps from where the caller has them: elsewhere they are copied, as
+  /// its tiles are of rows that lie together.
+  bool in_place() const { return equal && (N == 1 || N >= 8 || contiguous()); }
+  bool contiguous() const { return equal && !reverse && N == caller_N; }
+  /// How they lie there, from the first.
+  Rows outside_rows(std::int64_t width) const {
+    if (contiguous()) return width;
+    const std::int64_t far = (reverse ? -caller_N : caller_N) * width;
+    return N == 1 ? Rows(far) : Rows(width, N, far);
+  }
   /// move(row, count): each run of a step's rows that lie together at the caller's, too, from its first.
   template <class F>
   void for_each_run(std::int64_t step, F&& move) const {
     const std::int64_t together = equal ? active[step] : 1;
     for (std::int64_t j = 0; j < active[step]; j += together) move(j, together);
   }
+
+ private:
+  void index();
 };
 
 /// What forward leaves for backward; where nobody wants it, one step of it, overwritten by each.
@@ -150,6 +180,20 @@ std::array<Range, kMostChunks> chunk_ranges(const RecurrentKernels<T>& kernels, 
   return ranges;
 }
 
+/// gates of a share of units are some groups of columns of a [gates, width] product: those that begin with one of them.
+template <class F>
+void for_each_group(std::int64_t gates, std::int64_t width, Range units, std::int64_t columns, F&& f) {
+  const std::int64_t groups = (gates * width + columns - 1) / columns;
+  const auto ours = [&](std::int64_t group) {
+    const std::int64_t unit = group * columns % width;
+    return unit >= units.first && unit < units.last;
+  };
+  for (std::int64_t first = 0, last = 0; first < groups; first = last + 1) {
+    for (last = first; last < groups && ours(last);) ++last;
+    if (first < last) f(first, last);
+  }
+}
+
 /// Packs panels of `width` padded units, all threads at it.
 template <class T>
 void pack_all(const RecurrentKernels<T>& kernels, const PanelSource<T>& source, std::int64_t width, T* panels,
@@ -163,9 +207,9 @@ void pad_units(const T* from, std::int64_t gates, std::int64_t H, std::int64_t c
 template <class T>
 void unpad_units(const T* from, std::int64_t gates, std::int64_t H, std::int64_t columns, T* to);
 
-/// x of the valid rows of steps [first, last), packed. The caller's x itself where it is in that order already.
+/// x of the valid rows of one step, packed.
 template <class T>
-const T* gather_x(const Order& order, const T* x, std::int64_t I, std::int64_t first, std::int64_t last, T* packed);
+void gather_step(const Order& order, const T* x, std::int64_t I, std::int64_t step, T* packed);
 
 /// Steps that have so many rows, where all sequences are as long.
 inline std::int64_t steps_of_rows(const op::RecurrentDesc& d, std::int64_t rows) {
@@ -180,10 +224,15 @@ inline std::int64_t block_steps(const op::RecurrentDesc& d) { return steps_of_ro
 /// Forward sums nothing over steps: it takes a block by pieces of so many, as its weights are in the cache, too.
 inline std::int64_t piece_steps(const op::RecurrentDesc& d) { return steps_of_rows(d, 128); }
 
-/// desc.segment in whole blocks; all steps where it is 0.
+/// desc.segment in whole blocks; all steps where it is 0. These are of a part.
 inline std::int64_t segment_steps(const op::RecurrentDesc& d) {
   const std::int64_t block = block_steps(d), all = std::max<std::int64_t>(d.T, 1);
   return d.segment == 0 ? all : std::min((d.segment + block - 1) / block * block, all);
+}
+
+inline std::int64_t segments_of(const op::RecurrentDesc& d) {
+  const std::int64_t segment = segment_steps(d);
+  return (d.T + segment - 1) / segment;
 }
 
 }  // namespace seqgpu::device::cpu

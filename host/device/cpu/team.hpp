@@ -22,26 +22,14 @@ class Team {
  public:
   explicit Team(int chunks) : count_(chunks) {}
 
-  /// Calls body(chunk, phase) for every chunk of every phase, on as many threads as are free. It must not throw.
+  /// As member 0 to chunks - 1, each once, on as many threads as there are: body(chunk, phase) is called for every
+  /// chunk of every phase, by the time that one of them returns. It must not throw.
   template <class F>
-  void run(std::int64_t phases, Parallel& parallel, F&& body) {
+  void join(int member, std::int64_t phases, F&& body) {
     if (count_ == 1) {  // nobody to wait for
       for (std::int64_t phase = 0; phase < phases; ++phase) body(0, phase);
       return;
     }
-    parallel.for_each(count_, [&](std::int64_t member) { join(static_cast<int>(member), phases, body); });
-  }
-
- private:
-  struct alignas(64) Chunk {
-    std::atomic<std::int64_t> begun{0}, ended{0};  // phases
-    std::atomic<bool> owned{false};
-  };
-
-  static constexpr int kPatience = 300;  // pauses: some microseconds
-
-  template <class F>
-  void join(int member, std::int64_t phases, F&& body) {
     Chunk& own = chunks_[member];
     for (std::int64_t phase = 0; phase < phases; ++phase) {
       // What others did meanwhile is done; the last of it may still be going on.
@@ -53,6 +41,14 @@ class Team {
       for (int other = 0; other < count_; ++other) wait_for(other, phase, body);
     }
   }
+
+ private:
+  struct alignas(64) Chunk {
+    std::atomic<std::int64_t> begun{0}, ended{0};  // phases
+    std::atomic<bool> owned{false};
+  };
+
+  static constexpr int kPatience = 300;  // pauses: some microseconds
 
   template <class F>
   void wait_for(int index, std::int64_t phase, F&& body) {

@@ -29,29 +29,33 @@ template <class T>
 void pack_columns(const Gemm<T>& g, std::int64_t first, std::int64_t columns, T* out) {
   const std::int64_t valid = least(columns, g.n - first);
   if (g.b_col == 1) {
-    for (std::int64_t p = 0; p < g.k; ++p, out += columns) {
-      const T* from = g.b + p * g.b_row + first;
-      for (std::int64_t j = 0; j < valid; ++j) out[j] = from[j];
-      for (std::int64_t j = valid; j < columns; ++j) out[j] = 0;
+    for (std::int64_t p = 0, end = 0; p < g.k; p = end) {
+      const T* from = g.b + g.b_row.at(p) + first;
+      end = p + g.b_row.together(p, g.k - p);
+      for (std::int64_t q = p; q < end; ++q, from += g.b_row.stride, out += columns) {
+        for (std::int64_t j = 0; j < valid; ++j) out[j] = from[j];
+        for (std::int64_t j = valid; j < columns; ++j) out[j] = 0;
+      }
     }
     return;
   }
   constexpr std::int64_t lanes = Pack<T>::kLanes;
+  const std::int64_t b_row = g.b_row.stride;
   for (std::int64_t j = 0; j < columns; j += lanes) {
     const T* from = g.b + (first + j) * g.b_col;
     std::int64_t p = 0;
-    if (g.b_row == 1 && j + lanes <= valid)
+    if (b_row == 1 && j + lanes <= valid)
       for (; p + lanes <= g.k; p += lanes) transpose(from + p, g.b_col, out + p * columns + j, columns);
     for (; p < g.k; ++p)
       for (std::int64_t i = 0; i < lanes; ++i)
-        out[p * columns + j + i] = j + i < valid ? from[i * g.b_col + p * g.b_row] : T(0);
+        out[p * columns + j + i] = j + i < valid ? from[i * g.b_col + p * b_row] : T(0);
   }
 }
 
 #if defined(SEQGPU_SIMD_BF16)
 void pack_columns(const Gemm<float>& g, std::int64_t first, std::int64_t columns, Bf16Pair* out) {
   for (std::int64_t j = 0; j < columns; j += Pack<float>::kLanes)
-    pack_pairs(g.b + (first + j) * g.b_col, g.b_col, g.b_row, g.n - first - j, g.k, out + j, columns);
+    pack_pairs(g.b + (first + j) * g.b_col, g.b_col, g.b_row.stride, g.n - first - j, g.k, out + j, columns);
 }
 #endif
 
@@ -93,7 +97,7 @@ void copy_block(const Gemm<T>& g, std::int64_t row, std::int64_t row_end, std::i
   std::int64_t first[kRowBlock / kRowTile + 1], tiles = 0, whole = 0;  // whole: tiles that can be moved as one
   for (std::int64_t i = row; i < row_end; i += next_rows(row_end - i)) {
     first[tiles++] = i;
-    if (g.a_row == 1 && i + kCopied <= g.m) whole = tiles;
+    if (g.a_row.stride == 1 && i + kCopied <= g.m) whole = tiles;
   }
   first[tiles] = row_end;
   for (std::int64_t q = 0; q < depth; ++q, block += kCopied) {
@@ -102,7 +106,8 @@ void copy_block(const Gemm<T>& g, std::int64_t row, std::int64_t row_end, std::i
       __builtin_prefetch(from + kAhead * g.a_col + i);
     for (std::int64_t t = 0; t < whole; ++t) std::memcpy(block + t * kTileStride, from + first[t], kCopied * sizeof(T));
     for (std::int64_t t = whole; t < tiles; ++t)
-      for (std::int64_t i = first[t]; i < first[t + 1]; ++i) block[t * kTileStride + i - first[t]] = from[i * g.a_row];
+      for (std::int64_t i = first[t]; i < first[t + 1]; ++i)
+        block[t * kTileStride + i - first[t]] = from[i * g.a_row.stride];
   }
 }
 
@@ -110,11 +115,11 @@ void copy_block(const Gemm<T>& g, std::int64_t row, std::int64_t row_end, std::i
 /// The same in bf16; to [kRowBlock][kDepth] where rows of A are contiguous.
 void copy_block(const Gemm<float>& g, std::int64_t row, std::int64_t row_end, std::int64_t p, std::int64_t depth,
                 Bf16Pair* block) {
-  const float* from = g.a + row * g.a_row + p * g.a_col;
   const std::int64_t rows = row_end - row;
   if (g.a_col == 1) {
-    for (std::int64_t r = 0; r < rows; ++r) to_pairs(from + r * g.a_row, depth, block + r * kDepth);
+    for (std::int64_t r = 0; r < rows; ++r) to_pairs(g.a + g.a_row.at(row + r) + p, depth, block + r * kDepth);
   } else {
+    const float* from = g.a + row + p * g.a_col;
     for (std::int64_t r = 0; r < rows; r += Pack<float>::kLanes)
       pack_pairs(from + r, 1, g.a_col, rows - r, depth, block + r, kRowBlock);
   }
@@ -144,20 +149,20 @@ void multiply_tile(const Gemm<T>& g, const T* packed, std::int64_t row, std::int
       const bool add = g.accumulate || p > 0, whole = valid == packs * lanes;
       const Element<T>* tile = a_block;
       for (std::int64_t i = row, rows = 0; i < row_end; i += rows, tile += kTileStride) {
-        rows = next_rows(row_end - i);
-        T* c = g.c + i * g.c_row + first;
+        rows = next_rows(g.c_row.together(i, g.a_row.together(i, row_end - i)));
+        T* c = g.c + g.c_row.at(i) + first;
         const auto* next = following + least(i - row, packs * kRowTile) / kRowTile * count * lanes;
         const Target<T> to =
-            whole ? Target<T>{c, g.c_row, add, bias, next} : Target<T>{sum, packs * lanes, false, nullptr, next};
+            whole ? Target<T>{c, g.c_row.stride, add, bias, next} : Target<T>{sum, packs * lanes, false, nullptr, next};
         const auto run = kProducts<T>.by_size[packs - 1][rows - 1];
         if constexpr (rounded)
           run(a_block + (i - row) * a_row, a_row, a_k, panel, count, to);
         else if (by_row)
-          run(g.a + i * g.a_row + p, g.a_row, 1, panel, count, to);
+          run(g.a + g.a_row.at(i) + p, g.a_row.stride, 1, panel, count, to);
         else
           run(tile, 1, kCopied, panel, count, to);
         for (std::int64_t r = 0; !whole && r < rows; ++r)
-          write_row(sum + r * packs * lanes, c + r * g.c_row, bias, valid, add);
+          write_row(sum + r * packs * lanes, c + r * g.c_row.stride, bias, valid, add);
       }
     }
     p += depth;

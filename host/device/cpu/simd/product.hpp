@@ -63,7 +63,10 @@ static void product(const Element<T>* x, std::int64_t x_row, std::int64_t x_k, c
   typename P::Vector sum[M][W] = {};
   const char* next = static_cast<const char*>(to.next);
   for (std::int64_t k = 0; k < count; ++k, x += x_k, panel += W * P::kLanes, next += 64) {
-    if constexpr (M > 2) __builtin_prefetch(next);  // else the panels themselves keep the loads busy
+    if constexpr (M > 2) {  // else the panels themselves keep the loads busy
+      __builtin_prefetch(next);
+      __builtin_prefetch(next + 64 * count);
+    }
     typename P::Vector broadcast[M];
     unroll(
         rows, [&](auto i) __attribute__((always_inline)) { broadcast[i] = F::broadcast(x[i * x_row]); });

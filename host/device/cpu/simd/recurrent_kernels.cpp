@@ -82,7 +82,7 @@ void for_each_tile(const PanelProduct<T>& p, Tile&& tile) {
     const auto* panel = reinterpret_cast<const Element<T>*>(p.panels) + first * G * depth;
     for (std::int64_t row = 0, rows = 0; row < p.rows; row += rows) {
       rows = next_rows(p.rows - row);
-      const auto* next = panel + (packs + least(row / kRowTile, packs)) * depth;
+      const auto* next = panel + (packs + least((row + kRowTile - 1) / kRowTile * 2, packs)) * depth;
       tile(row, rows, first, count, panel, next);
     }
   }
