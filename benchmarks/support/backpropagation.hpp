@@ -41,8 +41,7 @@ class Backpropagation {
     return results;
   }
 
-  /// Held on the device once it has run, parameters among it if they were nobody's before; and the place for dy's
-  /// gradient, which nobody touches.
+  /// Held on the device once it has run, parameters among it if they were nobody's before.
   std::int64_t planned_bytes() const { return device_.memory().current - before_; }
 
  private:

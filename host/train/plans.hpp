@@ -23,15 +23,16 @@ struct Prepared {
 enum class Pass : std::uint8_t {
   forward,     // a Session's
   step,        // forward, backward, the norm of the gradients, and the update
-  backward,    // forward and backward
+  backward,    // forward and backward; gradients lie in the arena, as the outputs do
+  begin,       // the same; gradients lie in the flat buffer, for the pass update
   accumulate,  // the same; gradients are added to those that the flat buffer holds
   update,      // norm and update of what the flat buffer holds; there is no batch
 };
 
 /// What a graph was described to be.
 struct Described {
-  int loss = -1;                // a value that every run brings to the host
-  std::vector<bool> gradients;  // by parameter: whether the program writes its gradient
+  int loss = -1;               // a value that every run brings to the host
+  std::vector<int> gradients;  // by parameter: the value that is its gradient, -1 where it is zero
 };
 
 /// One shape of batch, planned.

@@ -11,29 +11,35 @@ namespace {
 
 using graph::Storage;
 
-/// Puts each parameter's gradient at its place in the flat buffer, or adds it to what is there.
+/// Sees to where each parameter's gradient lies when the pass ends.
 class Placement {
  public:
-  Placement(graph::Data& data, const ParameterStore& store, bool add) : data_(data), store_(store), add_(add) {}
+  Placement(graph::Data& data, const ParameterStore& store, Pass pass) : data_(data), store_(store), pass_(pass) {}
 
-  /// @return the value that is in the flat buffer then
+  /// @return the value that is there then
   int place(int gradient, const ParameterStore::Entry& entry) {
     graph::ValueInfo& value = data_.values[static_cast<std::size_t>(gradient)];
-    if (!add_ && value.storage == Storage::arena && value.producer >= 0 && value.name.empty()) {
+    const std::int64_t count = entry.shape.elements();
+    if (pass_ == Pass::backward) {
+      const int to = value.storage == Storage::arena ? gradient : graph::add_value(data_, entry.shape, store_.dtype);
+      if (to != gradient) graph::add_node(data_, op::CopyDesc{store_.dtype, count}, {gradient}, {to});
+      data_.outputs.emplace_back("d " + entry.name, to);
+      return to;
+    }
+    if (pass_ == Pass::accumulate) {
+      const int sum = in_flat_buffer(entry), to = in_flat_buffer(entry);  // the same bytes, read and then written
+      graph::add_node(data_, op::BinaryDesc{op::BinaryDesc::Kind::add, store_.dtype, count, count}, {sum, gradient},
+                      {to});
+      return to;
+    }
+    if (value.storage == Storage::arena && value.producer >= 0 && value.name.empty()) {
       value.storage = Storage::gradients;
       value.offset = store_.byte_offset(entry);
       value.name = "d " + entry.name;
       return gradient;
     }
-    const std::int64_t count = entry.shape.elements();
-    if (!add_) {
-      const int to = in_flat_buffer(entry);
-      graph::add_node(data_, op::CopyDesc{store_.dtype, count}, {gradient}, {to});
-      return to;
-    }
-    const int sum = in_flat_buffer(entry), to = in_flat_buffer(entry);  // the same bytes, read and then written
-    graph::add_node(data_, op::BinaryDesc{op::BinaryDesc::Kind::add, store_.dtype, count, count}, {sum, gradient},
-                    {to});
+    const int to = in_flat_buffer(entry);
+    graph::add_node(data_, op::CopyDesc{store_.dtype, count}, {gradient}, {to});
     return to;
   }
 
@@ -45,7 +51,7 @@ class Placement {
 
   graph::Data& data_;
   const ParameterStore& store_;
-  bool add_;
+  Pass pass_;
 };
 
 int control_leaf(graph::Data& data) {
@@ -118,14 +124,14 @@ Described describe_pass(Graph& graph, Pass pass, Objective objective, const Para
     wanted.push_back(value);
   }
   const std::vector<int> gradients = differentiate(data, pass, objective, wanted);
-  described.gradients.assign(store.entries.size(), false);
-  Placement placement(data, store, pass == Pass::accumulate);
+  described.gradients.assign(store.entries.size(), -1);
+  Placement placement(data, store, pass);
   std::vector<int> placed;
   for (std::size_t i = 0; i < gradients.size(); ++i) {
     const auto index = static_cast<std::size_t>(indices[i]);
-    if (gradients[i] < 0) continue;  // the trainer sees to it that it counts as zero
+    if (gradients[i] < 0) continue;  // the trainer sees to zeros in the flat buffer
     placed.push_back(placement.place(gradients[i], store.entries[index]));
-    described.gradients[index] = true;
+    described.gradients[index] = placed.back();
   }
   if (pass == Pass::step) add_update(data, store, optimizer, placed);
   return described;

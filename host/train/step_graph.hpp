@@ -8,7 +8,7 @@
 namespace seqgpu::train {
 
 /// Adds to a graph that ends in `objective` what a pass needs: the output "loss", the nodes of backward, which leave
-/// each parameter's gradient at its place in the flat buffer, and the update.
+/// each parameter's gradient where the pass wants it, and the update.
 /// @throws Error{invalid_argument} if the objective is no scalar and has no gradient of its shape
 Described describe_pass(Graph& graph, Pass pass, Objective objective, const ParameterStore& store,
                         const op::OptimizerDesc& optimizer);

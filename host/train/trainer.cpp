@@ -23,9 +23,8 @@ struct Trainer::Impl {
   device::Buffer gradients = {}, moment1 = {}, moment2 = {}, average = {}, control = {};
   schedule::Bases bases = {};
   StepReport report = {};
-  enum class Held : std::uint8_t { stale, zero, gradient };
-  std::vector<Held> held = {};     // what the flat buffer holds of each parameter's gradient; stale stands for zero
-  bool gradients_cleared = false;  // once, for an update runs over the space between parameters too
+  std::vector<bool> written = {};  // by parameter: its gradient in the flat buffer may be other than zero
+  bool from_backward = false;      // the last gradients are those of backward(), in the arena
   std::int64_t accumulated = 0;    // batches whose gradients wait for update()
   double accumulated_loss = 0;
   op::Control control_after = {};  // fetched with each update
@@ -78,30 +77,38 @@ struct Trainer::Impl {
 
   static std::size_t index(int id) { return static_cast<std::size_t>(id); }
 
-  /// Before a run: what it will not write of the gradients has to be zero where an update follows, and counts as zero
-  /// where none does, which costs nothing.
-  void clear_others(const train::Plan& plan, bool for_update) {
-    if (for_update && !gradients_cleared) {
-      device.backend().zero(gradients.data(), gradients.bytes());
-      held.assign(held.size(), Held::zero);
-      gradients_cleared = true;
+  /// The plan of a batch. The flat buffer of gradients is made for the first that needs it.
+  train::Plan& find(const char* operation, const Batch& batch, Pass pass) {
+    if (pass != Pass::backward && !gradients.data()) {
+      gradients = zeroed(store().flat_bytes());
+      bases.gradients = gradients.data();
     }
-    for (std::size_t i = 0; i < held.size(); ++i) {
-      if (plan.described.gradients[i]) {
-        held[i] = Held::gradient;
-      } else if (plan.pass != Pass::accumulate && for_update && held[i] != Held::zero) {
+    return plans->find(operation, batch, bases, pass);
+  }
+
+  /// Before a run: gradients that other batches left and this one will not write become zero.
+  void clear_others(const train::Plan& plan) {
+    for (std::size_t i = 0; i < written.size(); ++i) {
+      if (plan.described.gradients[i] >= 0) {
+        written[i] = true;
+      } else if (written[i] && plan.pass != Pass::accumulate) {
         const train::ParameterStore::Entry& entry = store().entries[i];
         device.backend().zero(gradients.data() + store().byte_offset(entry), store().bytes(entry));
-        held[i] = Held::zero;
-      } else if (!for_update && held[i] == Held::gradient) {
-        held[i] = Held::stale;
+        written[i] = false;
       }
     }
   }
 
   HostTensor gradient(const train::ParameterStore::Entry& entry) {
     const auto i = static_cast<std::size_t>(&entry - store().entries.data());
-    return held[i] == Held::gradient ? read(gradients, entry) : HostTensor(store().dtype, entry.shape);
+    if (!from_backward) return written[i] ? read(gradients, entry) : HostTensor(store().dtype, entry.shape);
+    const train::Plan* last = plans->last_run();
+    if (!last) {
+      throw Error(ErrorCode::invalid_argument, "Trainer::gradient", entry.name,
+                  "is gone, as another program has taken its memory; run its batch again");
+    }
+    const int value = last->described.gradients[i];
+    return value < 0 ? HostTensor(store().dtype, entry.shape) : plans->output(*last, bases, value);
   }
 
   /// The first parameter whose gradient holds a NaN or an infinity.
@@ -125,24 +132,22 @@ struct Trainer::Impl {
     return tensor;
   }
 
-  void refuse_waiting(const char* operation) const {
-    if (accumulated == 0) return;
-    throw Error(ErrorCode::invalid_argument, operation, "batch",
-                "comes while accumulated gradients (of " + std::to_string(accumulated) +
-                    ") wait in the memory it would use; call update() or discard() first");
-  }
-
-  /// Finds the plan of a batch and feeds it.
-  train::Plan& ready(const char* operation, const Batch& batch, Pass pass, bool for_update) {
-    train::Plan& plan = plans->find(operation, batch, bases, pass);
+  /// Finds the plan of a batch, whose gradients go to the flat buffer, and feeds it.
+  train::Plan& ready(const char* operation, const Batch& batch, Pass pass) {
+    train::Plan& plan = find(operation, batch, pass);
     plans->feed(plan, batch, bases);
-    clear_others(plan, for_update);
+    clear_others(plan);
+    from_backward = false;
     return plan;
   }
 
   train::Plan& step(const char* operation, const Batch& batch, bool record) {
-    refuse_waiting(operation);
-    train::Plan& plan = ready(operation, batch, Pass::step, true);
+    if (accumulated > 0) {
+      throw Error(ErrorCode::invalid_argument, operation, "batch",
+                  "comes while accumulated gradients (of " + std::to_string(accumulated) +
+                      ") wait where its own would go; call update() or discard() first");
+    }
+    train::Plan& plan = ready(operation, batch, Pass::step);
     plan.work.record = record;
     run_update(plan);
     report.loss = static_cast<float>(loss_of(plan));
@@ -163,8 +168,9 @@ struct Trainer::Impl {
   }
 
   float backward(const Batch& batch) {
-    refuse_waiting("Trainer::backward");
-    train::Plan& plan = ready("Trainer::backward", batch, Pass::backward, false);
+    train::Plan& plan = find("Trainer::backward", batch, Pass::backward);
+    plans->feed(plan, batch, bases);
+    from_backward = true;
     plans->run(plan, store().version);
     return static_cast<float>(loss_of(plan));
   }
@@ -174,7 +180,7 @@ struct Trainer::Impl {
     if (!std::isfinite(weight)) {
       throw Error(ErrorCode::invalid_argument, operation, "weight", "must be finite, got " + std::to_string(weight));
     }
-    train::Plan& plan = ready(operation, batch, accumulated == 0 ? Pass::backward : Pass::accumulate, true);
+    train::Plan& plan = ready(operation, batch, accumulated == 0 ? Pass::begin : Pass::accumulate);
     if (plan.described.loss < 0 && weight != 1.f) {
       throw Error(ErrorCode::invalid_argument, operation, "weight",
                   "must be 1 where the Objective came with its gradient, got " + std::to_string(weight) +
@@ -215,7 +221,8 @@ struct Trainer::Impl {
       throw Error(ErrorCode::invalid_argument, "Trainer::update", "gradients",
                   "must have been accumulated since the last update; call accumulate(batch) first");
     }
-    train::Plan& plan = plans->find("Trainer::update", Batch{}, bases, Pass::update);
+    train::Plan& plan = find("Trainer::update", Batch{}, Pass::update);
+    from_backward = false;
     run_update(plan);
     report.loss = static_cast<float>(accumulated_loss);
     discard();
@@ -236,7 +243,7 @@ struct Trainer::Impl {
 
   /// What is held on the device beside the arena.
   std::int64_t fixed_bytes() {
-    std::int64_t total = store().flat_bytes() + gradients.bytes() + control.bytes();
+    std::int64_t total = 2 * store().flat_bytes() + control.bytes();  // parameters and gradients
     for (const auto& [name, buffer] : kept()) total += buffer->bytes();
     return total;
   }
@@ -255,9 +262,8 @@ Trainer::Trainer(const Device& device, Parameters& parameters, const Optimizer& 
   t.plans = std::make_unique<train::Plans>(
       "Trainer", device, options.max_plans, [&t](Graph& g, Pass pass) { return t.describe(g, pass); },
       [&t](const train::Plan& plan, const schedule::Bases& at) { return t.fetches(plan, at); });
-  t.held.assign(store.entries.size(), Impl::Held::stale);
+  t.written.assign(store.entries.size(), false);
   const int moments = train::moment_count(t.optimizer.kind);
-  t.gradients = device::Buffer(device.share(), store.flat_bytes());
   if (moments > 0) t.moment1 = t.zeroed(store.flat_bytes());
   if (moments > 1) t.moment2 = t.zeroed(store.flat_bytes());
   if (t.optimizer.ema_decay > 0) {
@@ -269,7 +275,7 @@ Trainer::Trainer(const Device& device, Parameters& parameters, const Optimizer& 
   t.control = device::Buffer(device.share(), sizeof(op::Control));
   t.write_control({});
   if (options.memory_bytes > 0) t.plans->limit_arena(options.memory_bytes - t.fixed_bytes());
-  t.bases = {nullptr,          store.buffer.data(), t.gradients.data(), t.moment1.data(),
+  t.bases = {nullptr,          store.buffer.data(), nullptr,         t.moment1.data(),
              t.moment2.data(), t.average.data(),    t.control.data()};
 }
 Trainer::~Trainer() = default;
@@ -328,15 +334,15 @@ std::int64_t Trainer::steps() const { return impl_->read_control().step; }
 std::int64_t Trainer::plans() const { return impl_->plans->count(); }
 
 std::string Trainer::describe(const Batch& batch) {
-  return impl_->plans->find("Trainer::describe", batch, impl_->bases, Pass::step).program.to_string();
+  return impl_->find("Trainer::describe", batch, Pass::step).program.to_string();
 }
 
 std::string Trainer::explain(const Batch& batch) {
-  return impl_->plans->find("Trainer::explain", batch, impl_->bases, Pass::step).program.explain();
+  return impl_->find("Trainer::explain", batch, Pass::step).program.explain();
 }
 
 std::int64_t Trainer::predicted_peak_bytes(const Batch& batch) {
-  impl_->plans->find("Trainer::predicted_peak_bytes", batch, impl_->bases, Pass::step);
+  impl_->find("Trainer::predicted_peak_bytes", batch, Pass::step);
   return impl_->plans->arena_bytes() + impl_->fixed_bytes();
 }
 

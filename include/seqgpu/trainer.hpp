@@ -36,9 +36,9 @@ struct TrainerOptions {
   /// everything.
   std::int64_t memory_bytes = 0;
   /// Plans kept at most. One is made for each shape of batch, and for each of step(), backward() and accumulate() that
-  /// met it; above the limit that which was not used for the longest time goes, and is made again when its shape comes
-  /// back: the same bits, for the time that planning takes. All share one arena, so that a plan is tens to hundreds of
-  /// kilobytes of host memory, and on CUDA a captured graph. At least 1.
+  /// met it (two for accumulate()); above the limit that which was not used for the longest time goes, and is made
+  /// again when its shape comes back: the same bits, for the time that planning takes. All share one arena, so that a
+  /// plan is tens to hundreds of kilobytes of host memory, and on CUDA a captured graph. At least 1.
   std::int64_t max_plans = 256;
 };
 
@@ -68,10 +68,11 @@ class SEQGPU_API Trainer {
   /// gradients wait for update()
   float step(const Batch& batch);
 
-  /// Forward and backward without an update: no parameter, moment, average or counter changes, and report() stays. The
-  /// gradients are, to the bit, those that step() would make of this batch now, with the same dropout masks: calls in a
-  /// row draw the same, and a trainer that goes on does so as if this had not been called. Gradients stay on the device
-  /// until gradient() or gradients() asks; only the loss comes to the host.
+  /// Forward and backward without an update: no parameter, moment, average or counter changes, nor what was
+  /// accumulated, and report() stays. The gradients are, to the bit, those that step() would make of this batch now,
+  /// with the same dropout masks: calls in a row draw the same, and a trainer that goes on does so as if this had not
+  /// been called. Gradients stay on the device, among the outputs, until gradient() or gradients() asks; only the loss
+  /// comes to the host.
   /// @return the loss; NaN where the Objective came with its gradient. output("loss") has it in the parameters' dtype
   /// @throws Error as step() does
   float backward(const Batch& batch);
@@ -100,7 +101,8 @@ class SEQGPU_API Trainer {
   HostTensor output(const std::string& name) const;
   /// The gradient of a parameter, in its shape and dtype, as of the last step() or backward(), or the sum so far of
   /// accumulate(); before clipping. Zero where the loss does not depend on it.
-  /// @throws Error{invalid_argument} if there is no such parameter
+  /// @throws Error{invalid_argument} if there is no such parameter, or if it was of backward() and another batch has
+  /// taken its memory since
   HostTensor gradient(const std::string& name) const;
   /// The same of all parameters, by name.
   TensorMap gradients() const;

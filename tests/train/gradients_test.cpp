@@ -283,6 +283,7 @@ TEST(Backward, AGradientDoesNotOutliveItsBatch) {
     trainer.step({});
     EXPECT_FLOAT_EQ(trainer.report().gradient_norm, std::sqrt(2.f));
     trainer.backward(with), trainer.backward({});
+    EXPECT_EQ(widen(trainer.gradient("at_times")), (support::Vector{0, 0}));
     trainer.accumulate({});
     EXPECT_FLOAT_EQ(trainer.update().gradient_norm, std::sqrt(2.f));
   }
@@ -396,22 +397,29 @@ TEST(Accumulate, WaitingGradientsAreNotLost) {
   trainer.accumulate(batch), trainer.accumulate(other);
   const TensorMap sum = trainer.gradients();
   for (const std::function<void()>& use :
-       {std::function<void()>([&] { trainer.step(batch); }), std::function<void()>([&] { trainer.backward(batch); }),
-        std::function<void()>([&] { trainer.trace(batch); })}) {
-    EXPECT_NE(message_of(use).find("accumulated gradients (of 2) wait in the memory it would use; call update()"),
+       {std::function<void()>([&] { trainer.step(batch); }), std::function<void()>([&] { trainer.trace(batch); })}) {
+    EXPECT_NE(message_of(use).find("accumulated gradients (of 2) wait where its own would go; call update()"),
               std::string::npos)
         << message_of(use);
   }
   EXPECT_THROW(trainer.accumulate({}), Error);  // refused before it runs
   EXPECT_EQ(trainer.accumulated(), 2);
   expect_same(trainer.gradients(), sum, "the sum");
+  trainer.backward(batch);  // has gradients of its own
+  EXPECT_NE(trainer.gradient("head.weight").bytes, sum.at("head.weight").bytes);
+  Training undisturbed(cpu_device(1), everything(CellKind::lstm));
+  undisturbed.trainer.accumulate(batch), undisturbed.trainer.accumulate(other);
+  trainer.update(), undisturbed.trainer.update();
+  expect_same(trainer.gradients(), sum, "the sum that the update used");
+  expect_same(run.tagger.parameters.all(), undisturbed.tagger.parameters.all(), "after the update");
+  trainer.accumulate(batch);
   EXPECT_NE(
       message_of([&] { trainer.accumulate(batch, std::numeric_limits<float>::infinity()); }).find("must be finite"),
       std::string::npos);
   trainer.discard();
   EXPECT_EQ(trainer.accumulated(), 0);
-  trainer.backward(batch);
-  EXPECT_EQ(trainer.steps(), 0);
+  trainer.step(batch);
+  EXPECT_EQ(trainer.steps(), 2);
 }
 
 TEST(Accumulate, AFailedBatchDropsTheSum) {
