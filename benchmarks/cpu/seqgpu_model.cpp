@@ -8,6 +8,15 @@
 namespace seqgpu::benchmark {
 namespace {
 
+/// Of the recurrent layers' products; a row that names none means f32.
+Precision precision_of(const Json& row) {
+  const std::string name = row.value("precision", to_string(Precision::f32));
+  for (const Precision precision : {Precision::f32, Precision::tf32, Precision::bf16}) {
+    if (name == to_string(precision)) return precision;
+  }
+  throw Unsupported("no such precision: " + name);
+}
+
 class Model final : public Prepared {
  public:
   Model(const Bench& bench, const Json& row)
@@ -20,7 +29,8 @@ class Model final : public Prepared {
                .input = row.at("I"),
                .hidden = row.at("H"),
                .layers = row.value("layers", 1),
-               .bidirectional = true}),
+               .bidirectional = true,
+               .options = {.precision = precision_of(row)}}),
         out_(parameters_, "out", {.input = 2 * row.at("H").get<int>(), .output = row.at("classes")}) {
     const Shape steps{T_, N_};
     const auto tokens = static_cast<std::size_t>(T_ * N_);

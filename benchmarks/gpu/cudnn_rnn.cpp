@@ -1,11 +1,10 @@
 // cuDNN as a contestant, through its own API: every algorithm in every type, enqueued as it comes and replayed from a
-// captured graph. y is held against STANDARD in f32 before anything is timed. PERSIST_DYNAMIC compiles a kernel for
-// each shape, which is slow, so it comes last.
+// captured graph. Results are held against the expected ones (expected.hpp) on a few steps before anything is timed.
+// PERSIST_DYNAMIC compiles a kernel for each shape, which is slow, so it comes last.
 //   forward   cudnnRNNForward in inference mode
 //   train     cudnnRNNForward in training mode, cudnnRNNBackwardData_v8, cudnnRNNBackwardWeights_v8
-// Usage: cudnn_rnn --workloads FILE --records FILE [--budget SECONDS]
-#include <cmath>
-
+// Ragged batches are padded, with their lengths.
+// Usage: cudnn_rnn --workloads FILE --records FILE --expected FOLDER [--budget SECONDS]
 #include "cudnn_layer.hpp"
 
 namespace {
@@ -13,17 +12,6 @@ namespace {
 using namespace seqgpu::benchmark;
 
 const char* const kContestant = "cudnn";
-
-/// |a - b| / |b|
-double distance(const std::vector<float>& a, const std::vector<float>& b) {
-  double difference = 0, norm = 0;
-  for (std::size_t i = 0; i < b.size(); ++i) {
-    const double d = static_cast<double>(a[i]) - static_cast<double>(b[i]);
-    difference += d * d;
-    norm += static_cast<double>(b[i]) * static_cast<double>(b[i]);
-  }
-  return std::sqrt(difference / std::max(norm, 1e-300));
-}
 
 /// A captured graph, ready to replay.
 class Replay {
@@ -54,7 +42,7 @@ class Replay {
   cudaGraphExec_t executable_ = nullptr;
 };
 
-/// Elements of x, dy, y and of all matrices, at most.
+/// Elements of x or dy, at most.
 std::size_t largest_tensor(const std::vector<Workload>& workloads) {
   std::size_t most = 0;
   for (const Workload& w : workloads) {
@@ -63,22 +51,15 @@ std::size_t largest_tensor(const std::vector<Workload>& workloads) {
   }
   return most;
 }
-std::size_t largest_weights(const std::vector<Workload>& workloads) {
-  std::size_t most = 0;
-  for (const Workload& w : workloads) {
-    most = std::max(most, static_cast<std::size_t>(4 * w.directions) * static_cast<std::size_t>(w.H) *
-                              static_cast<std::size_t>(w.I + w.H));
-  }
-  return most;
-}
 
 class Contest {
  public:
-  Contest(const std::vector<Workload>& workloads, Records& records, const Budget& budget)
-      : x_(largest_tensor(workloads), 1.f, 1),
-        weights_(largest_weights(workloads), 0.04f, 2),
+  Contest(const std::vector<Workload>& workloads, Records& records, const Budget& budget, std::string expected)
+      : x_(random_values("x", largest_tensor(workloads))),
+        dy_(random_values("dy", largest_tensor(workloads))),
         records_(records),
-        budget_(budget) {
+        budget_(budget),
+        expected_(std::move(expected)) {
     check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
     check(cudnnSetStream(handle_, stream_), "cudnnSetStream");
   }
@@ -87,7 +68,7 @@ class Contest {
   ~Contest() { cudaStreamDestroy(stream_); }
 
   void run(const Workload& w, const std::vector<CudnnAlgorithm>& algorithms) {
-    std::vector<float> reference;
+    std::unique_ptr<NumberPool> weights;
     for (const CudnnAlgorithm& algorithm : algorithms) {
       for (const CudnnPrecision& precision : {kF16, kBf16, kF32, kTf32}) {
         for (const bool training : {false, true}) {
@@ -96,8 +77,8 @@ class Contest {
             continue;
           }
           try {
-            if (reference.empty()) reference = result_of(w, kStandard, kF32);
-            contend(w, algorithm, precision, training, reference);
+            if (!weights) weights = std::make_unique<NumberPool>(weight_numbers(w));
+            contend(w, algorithm, precision, training, {x_, dy_, *weights});
           } catch (const CudnnError& error) {
             leave_out(w, training, algorithm, precision, error.unsupported ? "unsupported" : "failed", error.what());
             stop_if_lost();
@@ -124,24 +105,25 @@ class Contest {
     if (code != cudaSuccess) throw std::runtime_error(std::string("the GPU is lost: ") + cudaGetErrorName(code));
   }
 
-  std::vector<float> result_of(const Workload& w, const CudnnAlgorithm& algorithm, const CudnnPrecision& precision) {
-    CudnnLayer layer(handle_, stream_, w, algorithm, precision, false, x_, weights_);
-    layer.forward();
+  /// Of the few steps whose results are known.
+  Disagreement check_results(const Workload& w, const CudnnAlgorithm& algorithm, const CudnnPrecision& precision,
+                             bool training, const CudnnNumbers& numbers) {
+    CudnnLayer layer(handle_, stream_, w, algorithm, precision, training, numbers);
+    training ? layer.train() : layer.forward();
     check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize");
-    return layer.first_and_last();
+    return disagreement(expected_, w, training ? "train" : "forward", layer.results());
   }
 
   void contend(const Workload& w, const CudnnAlgorithm& algorithm, const CudnnPrecision& precision, bool training,
-               const std::vector<float>& reference) {
-    CudnnLayer layer(handle_, stream_, w, algorithm, precision, training, x_, weights_);
-    const auto body = [&] { training ? layer.train() : layer.forward(); };
-    body();
-    check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize");
-    const double error = distance(layer.first_and_last(), reference);
+               const CudnnNumbers& numbers) {
+    const Disagreement found = check_results(shortened(w), algorithm, precision, training, numbers);
+    const double error = found.error;
     if (!(error <= precision.tolerance)) {
       return leave_out(w, training, algorithm, precision, "disagrees",
-                       "y is off by " + std::to_string(error) + " of its norm from STANDARD in f32");
+                       found.worst + " is off by " + std::to_string(error) + " of its norm from our CPU's");
     }
+    CudnnLayer layer(handle_, stream_, w, algorithm, precision, training, numbers);
+    const auto body = [&] { training ? layer.train() : layer.forward(); };
     write(w, training, algorithm, precision, "", error, time_on(stream_, body));
     try {
       Replay replay(stream_, body);
@@ -166,21 +148,22 @@ class Contest {
     records_.write(record);
   }
 
-  RandomPool x_, weights_;
+  NumberPool x_, dy_;
   Records& records_;
   const Budget& budget_;
+  std::string expected_;
   CudnnHandle handle_;
   cudaStream_t stream_ = nullptr;
 };
 
 void run(int argc, char** argv) {
-  Arguments arguments(argc, argv, {{"--workloads", ""}, {"--records", ""}, {"--budget", "1e9"}});
+  Arguments arguments(argc, argv, {{"--workloads", ""}, {"--records", ""}, {"--expected", ""}, {"--budget", "1e9"}});
   const Budget budget(arguments.number("--budget"));
   Records records(arguments["--records"]);
   const std::vector<Workload> workloads = read_workloads(arguments["--workloads"], "gpu");
   records.write(
       Json{{"kind", "contestant"}, {"contestant", kContestant}, {"version", std::to_string(cudnnGetVersion())}});
-  Contest contest(workloads, records, budget);
+  Contest contest(workloads, records, budget, arguments["--expected"]);
   for (const Workload& w : workloads) contest.run(w, {kStandard, kPersistStatic, kPersistSmall});
   for (const Workload& w : workloads) contest.run(w, {kPersistDynamic});
 }

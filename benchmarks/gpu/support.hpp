@@ -61,8 +61,11 @@ inline Json time_record(const char* contestant, const Workload& w, const char* p
               {"cell", w.cell},
               {"T", w.T},
               {"N", w.N},
+              {"I", w.I},
               {"H", w.H},
+              {"layers", w.layers},
               {"directions", w.directions},
+              {"ragged", w.ragged},
               {"pass", pass},
               {"precision", precision},
               {"variant", variant}};

@@ -17,7 +17,7 @@ import torch
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 import random_data  # noqa: E402
 import workloads  # noqa: E402
-from torch_rnn import Clock  # noqa: E402
+from torch_support import Clock  # noqa: E402
 
 TOLERANCE = 2e-2  # gross faults; log space in single precision loses digits over many frames
 

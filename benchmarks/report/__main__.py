@@ -35,7 +35,8 @@ def main():
             report["contest"] = contest.build(records, json.load(file))
         pages.append(contest.markdown(report["contest"]))
         charts += contest.charts(report["contest"])
-    if not on_cpu or of_kind(records, "time") or of_kind(records, "ctc time"):
+    on_gpu = ("time", "ctc time", "step time", "stream time", "gpu limit")
+    if not on_cpu or any(of_kind(records, kind) for kind in on_gpu):
         report.update(gpu.build(records, broken))
         pages.append(gpu.markdown(report))
         charts += gpu.charts(report)

@@ -2,6 +2,8 @@
 
 import json
 
+import gpu_limits
+import gpu_steps
 from records import geometric_mean, latest, number, of_kind, table
 
 # Ours in this precision against theirs in these: cuDNN's best 16-bit type counts, whichever it is.
@@ -48,11 +50,11 @@ def compare(times, choices):
             ours = taken(group, choices, workload, step, precision)
             cudnn = best([t for t in group if t["contestant"] == "cudnn" and t["precision"] in cudnn_types])
             torch = [t for t in group if t["contestant"] == "pytorch" and t["precision"] == precision]
-            eager = best([t for t in torch if t["variant"] == "eager"])
-            graph = best([t for t in torch if t["variant"] == "graph"])
+            eager = best([t for t in torch if t["variant"].startswith("eager")])  # of a ragged batch packed, or padded
+            graph = best([t for t in torch if t["variant"].startswith("graph")])
             if not (ours or cudnn or torch):
                 continue
-            about = {k: group[0][k] for k in ("cell", "T", "N", "H", "directions")}
+            about = {k: group[0][k] for k in ("cell", "T", "N", "I", "H", "layers", "directions", "ragged") if k in group[0]}
             row = {"workload": workload, **about, "pass": step, "precision": precision, "ours": brief(ours)}
             for name, peer in (("cudnn", cudnn), ("pytorch_eager", eager), ("pytorch_graph", graph)):
                 row[name] = brief(peer)
@@ -136,6 +138,9 @@ def build(records, broken):
     times = latest(of_kind(records, "time"), ("contestant", "workload", "pass", "precision", "variant"))
     choices = latest(of_kind(records, "choice"), ("workload", "precision"))
     rows = compare(times, choices)
+    rates = (of_kind(records, "rates") or [{}])[-1]
+    limits = latest(of_kind(records, "gpu limit"), ("workload", "pass", "precision"))
+    gpu_limits.attach(rows, gpu_limits.by_row(limits, rates))
     machines = of_kind(records, "machine")
     left_out = latest(of_kind(records, "left out"), ("contestant", "workload", "pass", "precision", "variant"))
     micro = latest(of_kind(records, "micro"), ("id", "name", "parameters_key"))
@@ -152,6 +157,9 @@ def build(records, broken):
         "micro": micro,
         "summary": summarize(rows),
         "comparison": rows,
+        "rates": rates,
+        "steps": gpu_steps.compare(latest(of_kind(records, "step time"), ("contestant", "workload", "precision", "variant"))),
+        "streams": gpu_steps.compare(latest(of_kind(records, "stream time"), ("contestant", "workload", "precision", "variant"))),
         "ctc": compare_ctc(latest(of_kind(records, "ctc time"), ("contestant", "workload", "variant"))),
         "ctc_left_out": latest(of_kind(records, "ctc left out"), ("contestant", "workload", "variant")),
         "choices": choices,
@@ -172,9 +180,13 @@ def timed(peer, with_type=False):
     return f"{number(peer['us_per_step'], 3)} ({about})"
 
 
+def limit_cell(limit):
+    return "-" if limit is None else f"{number(limit['us_per_step'], 3)} ({limit['by']})"
+
+
 def comparison_table(rows, step):
     head = ["workload", "precision", "seqgpu us/step", "best cuDNN us/step", "ratio", "PyTorch us/step", "ratio",
-            "PyTorch, graph, us/step", "ratio"]  # fmt: skip
+            "PyTorch, graph, us/step", "ratio", "limit us/step", "ours over it", "bytes, of a copy's rate"]  # fmt: skip
     body = []
     for r in rows:
         if r["pass"] == step:
@@ -184,6 +196,7 @@ def comparison_table(rows, step):
                 timed(r["cudnn"], with_type=True), number(r["ratio_cudnn"]),
                 number(eager and eager["us_per_step"], 3), number(r["ratio_pytorch_eager"]),
                 number(graph and graph["us_per_step"], 3), number(r["ratio_pytorch_graph"]),
+                limit_cell(r["limit"]), number(r["over_limit"]), "-" if r["of_copy"] is None else f"{r['of_copy']:.0%}",
             ])  # fmt: skip
     return table(head, body)
 
@@ -210,8 +223,8 @@ def markdown(report):
     lines += tests_markdown(report)
     lines += ["## Ours against theirs", ""]
     lines += ["Microseconds a time step: the median of the repeats over T. A ratio above 1 says that seqgpu is faster by "
-              "so much. seqgpu is charged for launching the program and waiting for it, and in training for the loss and "
-              "the update; the others for the GPU's time between events. seqgpu's strategy is the one it takes by itself.", ""]  # fmt: skip
+              "so much. seqgpu is charged for launching the program and waiting for it; the others for the GPU's time between "
+              "events. seqgpu's strategy is the one it takes by itself.", ""]  # fmt: skip
     lines += ["Geometric mean of the ratios (least to most; how many shapes):", ""]
     lines += table(["shapes", "pass", "precision", "best cuDNN", "PyTorch", "PyTorch, graph"],
                    [[s["shapes"], s["pass"], s["precision"], spread(s, "cudnn"), spread(s, "pytorch_eager"),
@@ -222,6 +235,8 @@ def markdown(report):
     lines += table(["workload", "pass", "precision", "taken", "us/step", "faster", "us/step"],
                    [[m["workload"], m["pass"], m["precision"], m["taken"], number(m["us_per_step"], 3), m["faster"],
                      number(m["faster_us_per_step"], 3)] for m in report["misjudged"]])  # fmt: skip
+    lines += gpu_limits.markdown(report)
+    lines += gpu_steps.markdown(report)
     lines += ctc_markdown(report)
     lines += ["## Micro-measurements", ""]
     lines += table(["id", "what", "parameters", "median", "min", "unit"],
@@ -303,6 +318,6 @@ def charts(report):
         found.append((worst is None, worst or 0, {
             "title": f"{r['workload']} {r['pass']}, {r['precision']}", "unit": "us/step", "bars": shown,
             "note": "" if worst is None else f"the best of the others takes {worst:.2f} times our time",
-            "lost": worst is not None and worst < 1,
+            "lost": worst is not None and worst < 1, "limit": r["limit"] and r["limit"]["us_per_step"],
         }))  # fmt: skip
-    return [c for _, _, c in sorted(found, key=lambda f: f[:2])]
+    return [c for _, _, c in sorted(found, key=lambda f: f[:2])] + gpu_steps.charts(report)
