@@ -6,6 +6,10 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/seqgpu DESTINATION ${CMAKE_INSTA
         FILES_MATCHING PATTERN "*.hpp")
 install(EXPORT seqgpuTargets NAMESPACE seqgpu:: DESTINATION ${package_dir})
 if(TARGET seqgpu_tool)
+  if(BUILD_SHARED_LIBS)  # the tool finds the library wherever the prefix is moved
+    cmake_path(RELATIVE_PATH CMAKE_INSTALL_FULL_LIBDIR BASE_DIRECTORY ${CMAKE_INSTALL_FULL_BINDIR} OUTPUT_VARIABLE lib)
+    set_target_properties(seqgpu_tool PROPERTIES INSTALL_RPATH "$ORIGIN/${lib}")
+  endif()
   install(TARGETS seqgpu_tool)
 endif()
 
