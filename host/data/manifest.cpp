@@ -35,11 +35,7 @@ std::optional<Fault> check_bytes(std::string_view line) {
 std::string single_spaced(std::string_view text) {
   std::string out;
   for (const char c : text) {
-    if (c != ' ') {
-      out += c;
-    } else if (!out.empty() && out.back() != ' ') {
-      out += c;
-    }
+    if (c != ' ' || (!out.empty() && out.back() != ' ')) out += c;
   }
   if (!out.empty() && out.back() == ' ') out.pop_back();
   return out;

@@ -72,8 +72,9 @@ class Singer {
   std::int64_t samples(double ms) const { return std::llround(ms * 0.001 * options_.sample_rate); }
 
   void choose_letters() {
-    const auto spread = static_cast<std::size_t>(options_.longest - options_.shortest + 1);
-    letters_.resize(static_cast<std::size_t>(options_.shortest) + random_.below(spread));
+    const auto shortest = static_cast<std::size_t>(options_.shortest);
+    const std::size_t spread = static_cast<std::size_t>(options_.longest) - shortest + 1;
+    letters_.resize(shortest + random_.below(spread));
     for (int& letter : letters_) {
       letter = static_cast<int>(random_.below(static_cast<std::size_t>(options_.letters)));
       out_.transcript += static_cast<char>('a' + letter);
@@ -143,7 +144,7 @@ std::string write_part(const std::string& folder, const std::string& part, int c
     write_wav((root / part / name).string(), utterance.wave);
     manifest.push_back({part + "/" + name, utterance.transcript, 0});
   }
-  const std::string path = (root / (part + ".tsv")).string();
+  std::string path = (root / (part + ".tsv")).string();
   write_manifest(path, manifest);
   return path;
 }

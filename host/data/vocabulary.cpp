@@ -35,6 +35,7 @@ std::vector<std::string> by_frequency(const Counts& counts, std::int64_t min_cou
   }
   std::stable_sort(items.begin(), items.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
   std::vector<std::string> names;
+  names.reserve(items.size());
   for (auto& item : items) names.push_back(std::move(item.first));
   return names;
 }

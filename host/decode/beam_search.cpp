@@ -303,7 +303,7 @@ std::int64_t BeamSearch::frames() const { return impl_->frame; }
 
 std::vector<std::vector<Hypothesis>> beam_search(const FramesView& frames, const BeamOptions& options) {
   check_frames("beam_search", frames);
-  BeamSearch(frames.C, options);  // refuses what does not fit before any thread starts
+  const BeamSearch checked(frames.C, options);  // refuses what does not fit before any thread starts
   std::vector<std::vector<Hypothesis>> results(static_cast<std::size_t>(frames.N));
   for_each_sequence("beam_search", frames.N, options.threads, [&](std::int64_t n) {
     const SequenceView rows = sequence("beam_search", frames, n);

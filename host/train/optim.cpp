@@ -140,7 +140,10 @@ float Schedule::factor(std::int64_t step) const {
   const auto rising = [&] { return std::min(1.f, static_cast<float>(step + 1) / static_cast<float>(steps_)); };
   switch (kind_) {
     case Kind::constant: return 1.f;
-    case Kind::step: return std::pow(factor_, static_cast<float>(step / steps_));
+    case Kind::step: {
+      const std::int64_t drops = step / steps_;
+      return std::pow(factor_, static_cast<float>(drops));
+    }
     case Kind::plateau: return state_.scale;
     case Kind::warm_up: return rising();
     case Kind::cosine: {
