@@ -48,12 +48,24 @@ class Contestant:
         self.name = name
         self.patience = patience  # seconds for an answer
         self.buffer = b""
-        everything = {**os.environ, "OMP_NUM_THREADS": str(len(cores))}
+        everything = {
+            **os.environ, "OMP_NUM_THREADS": str(len(cores)), "OMP_PROC_BIND": "true",
+            "OMP_PLACES": ",".join("{%d}" % core for core in cores),
+        }  # fmt: skip
         self.process = subprocess.Popen(
             command + ["--threads", str(len(cores)), "--clock", clock], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=everything,
             preexec_fn=(lambda: os.sched_setaffinity(0, cores)) if hasattr(os, "sched_setaffinity") else None,
         )  # fmt: skip
         self.hello = self.read()
+        self.pin(cores)
+
+    def pin(self, cores):
+        """Threads of its own, each to its core, as OpenMP's are: a system may leave two on one core for long."""
+        tasks = f"/proc/{self.process.pid}/task"
+        threads = sorted(map(int, os.listdir(tasks))) if os.path.isdir(tasks) else []
+        if len(threads) == len(cores):
+            for thread, core in zip(threads, cores):
+                os.sched_setaffinity(thread, {core})
 
     def read(self):
         deadline = time.monotonic() + self.patience

@@ -230,11 +230,15 @@ void Backward<T>::keep_gates(std::int64_t s, const StepBackward<T>& p) const {
   }
 }
 
+constexpr std::int64_t kFetchedRows = 4;
+
 /// d h[t-1] = mask * (R^T d rh, and what came through the second product) + what the cell and zoneout hand over
 template <class T>
 void Backward<T>::recur(std::int64_t s, Range units, Range outputs, const Arguments& a) const {
   const std::int64_t rows = order_.active[s], GH = z_.G * z_.valid_H, first = z_.cell.two_phase ? GH - z_.valid_H : GH;
   const bool plain = !z_.dropout && !z_.cell.reads_hidden;  // the product is all there is
+  for (std::int64_t i = 0; chunks_ > 1 && rows <= kFetchedRows && i < rows * GH; i += 64 / std::int64_t{sizeof(T)})
+    __builtin_prefetch(d_rh_ + row(s) * GH + i);  // others wrote them: all at once, not one after the other
   simd()
       .recurrent<T>(desc_.precision)
       .multiply({rows, first, z_.R, outputs, d_rh_ + row(s) * GH, GH, weights_.panels, nullptr,
