@@ -74,7 +74,7 @@ class SEQGPU_API Trainer {
   /// been called. Gradients stay on the device, among the outputs, until gradient() or gradients() asks; only the loss
   /// comes to the host.
   /// @return the loss; NaN where the Objective came with its gradient. output("loss") has it in the parameters' dtype
-  /// @throws Error as step() does
+  /// @throws Error as step() does, but never for what was accumulated
   float backward(const Batch& batch);
 
   /// backward(), whose gradients times `weight` are added to what was accumulated since the last update. With losses
@@ -82,8 +82,9 @@ class SEQGPU_API Trainer {
   /// to rounding, the gradient of the whole. The first batch of an update draws the dropout masks of step(), each
   /// further one its own. `accumulate(batch); update();` is step(batch), to the bit.
   /// @return the loss of this batch, not weighted
-  /// @throws Error as step() does; Error{invalid_argument} if `weight` is not finite, or is not 1 where the Objective
-  /// came with its gradient. An error found while the batch runs (an id out of range) drops what was accumulated
+  /// @throws Error as backward() does; Error{invalid_argument} if `weight` is not finite, or is not 1 where the
+  /// Objective came with its gradient. An error found while the batch runs (an id out of range) drops what was
+  /// accumulated
   float accumulate(const Batch& batch, float weight = 1.f);
   /// One step of the optimiser from the accumulated gradients: clipped, checked and counted as step() does.
   /// @return its report: the loss is the weighted sum of the batches'
