@@ -1,6 +1,7 @@
 #include "device/cpu/recurrent_plan.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "device/input_errors.hpp"
 #include "kernels/math/philox.hpp"
@@ -100,7 +101,7 @@ int scan_chunks(const op::RecurrentDesc& desc, const Sizes<T>& z, std::int64_t g
   const std::int64_t units = simd().recurrent<T>(desc.precision).most_chunks(std::min(z.H, z.R), gates);
   const std::int64_t most = std::min({std::int64_t{threads}, std::int64_t{kMostChunks}, units});
   return static_cast<int>(
-      std::clamp(static_cast<std::int64_t>(microseconds), std::int64_t{1}, std::max(most, std::int64_t{1})));
+      std::clamp(std::int64_t{std::llround(microseconds)}, std::int64_t{1}, std::max(most, std::int64_t{1})));
 }
 
 template <class T>

@@ -14,6 +14,19 @@ void copy(T* to, const T* from, std::int64_t count) {
   if (count > 0) std::memcpy(to, from, static_cast<std::size_t>(count) * sizeof(T));
 }
 
+/// f(first, last) for rows of `width` elements, in fixed tiles.
+template <class F>
+void for_rows(const Arguments& a, std::int64_t rows, std::int64_t width, F&& f) {
+  const std::int64_t tile = std::max<std::int64_t>(kTile / std::max<std::int64_t>(width, 1), 1);
+  a.parallel->for_each((rows + tile - 1) / tile, [&](std::int64_t i) { f(i * tile, std::min(rows, (i + 1) * tile)); });
+}
+
+/// A row that is read next: the processor does not foresee rows that lie apart, and another core may have written it.
+template <class T>
+void fetch(const T* from, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; i += 64 / std::int64_t{sizeof(T)}) __builtin_prefetch(from + i);
+}
+
 void check_ids(const std::int32_t* ids, std::int64_t count, std::int64_t vocabulary) {
   for (std::int64_t i = 0; i < count; ++i) {
     if (ids[i] < 0 || ids[i] >= vocabulary) {
@@ -46,7 +59,10 @@ template <class T>
 void compute(const op::GatherDesc& d, const Arguments& a) {
   const auto* ids = in<std::int32_t>(a, 1);
   check_ids(ids, d.count, d.vocabulary);
-  for (std::int64_t i = 0; i < d.count; ++i) copy(out<T>(a, 0) + i * d.width, in<T>(a, 0) + ids[i] * d.width, d.width);
+  for_rows(a, d.count, d.width, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t i = first; i < last; ++i)
+      copy(out<T>(a, 0) + i * d.width, in<T>(a, 0) + ids[i] * d.width, d.width);
+  });
 }
 
 template <class T>
@@ -64,32 +80,45 @@ void compute(const op::GatherBackwardDesc& d, const Arguments& a) {
 
 template <class T>
 void compute(const op::ConcatDesc& d, const Arguments& a) {
-  T* y = out<T>(a, 0);
-  for (std::int64_t o = 0; o < d.outer; ++o) {
-    for (std::size_t part = 0; part < d.extents.size(); ++part) {
-      const std::int64_t run = d.extents[part] * d.inner;
-      copy(y, in<T>(a, static_cast<int>(part)) + o * run, run);
-      y += run;
+  std::int64_t width = 0;
+  for (const std::int64_t extent : d.extents) width += extent * d.inner;
+  for_rows(a, d.outer, width, [&](std::int64_t first, std::int64_t last) {
+    T* y = out<T>(a, 0) + first * width;
+    for (std::int64_t o = first; o < last; ++o) {
+      for (std::size_t part = 0; part < d.extents.size(); ++part) {
+        const std::int64_t run = d.extents[part] * d.inner;
+        const T* from = in<T>(a, static_cast<int>(part)) + o * run;
+        if (o + 1 < last) fetch(from + run, run);
+        copy(y, from, run);
+        y += run;
+      }
     }
-  }
+  });
 }
 
 template <class T>
 void compute(const op::SliceDesc& d, const Arguments& a) {
-  const std::int64_t run = (d.end - d.begin) * d.inner;
-  for (std::int64_t o = 0; o < d.outer; ++o) {
-    copy(out<T>(a, 0) + o * run, in<T>(a, 0) + (o * d.extent + d.begin) * d.inner, run);
-  }
+  const std::int64_t run = (d.end - d.begin) * d.inner, width = d.extent * d.inner;
+  for_rows(a, d.outer, run, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t o = first; o < last; ++o) {
+      const T* from = in<T>(a, 0) + o * width + d.begin * d.inner;
+      if (o + 1 < last) fetch(from + width, run);
+      copy(out<T>(a, 0) + o * run, from, run);
+    }
+  });
 }
 
 template <class T>
 void compute(const op::SliceBackwardDesc& d, const Arguments& a) {
-  const std::int64_t run = (d.end - d.begin) * d.inner;
-  T* dx = out<T>(a, 0);
-  std::fill_n(dx, d.outer * d.extent * d.inner, T(0));
-  for (std::int64_t o = 0; o < d.outer; ++o) {
-    copy(dx + (o * d.extent + d.begin) * d.inner, in<T>(a, 0) + o * run, run);
-  }
+  const std::int64_t begin = d.begin * d.inner, end = d.end * d.inner, width = d.extent * d.inner;
+  for_rows(a, d.outer, width, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t o = first; o < last; ++o) {
+      T* dx = out<T>(a, 0) + o * width;
+      std::fill_n(dx, begin, T(0));
+      copy(dx + begin, in<T>(a, 0) + o * (end - begin), end - begin);
+      std::fill(dx + end, dx + width, T(0));
+    }
+  });
 }
 
 template <class T>

@@ -85,6 +85,15 @@ void write_row(const T* sum, T* c, const T* bias, std::int64_t valid, bool add) 
   }
 }
 
+/// Rows of A that are read next: the processor foresees each only once it is begun, and another core may have written
+/// them.
+template <class T>
+void fetch_rows(const Gemm<T>& g, std::int64_t row, std::int64_t rows, std::int64_t p, std::int64_t depth) {
+  constexpr std::int64_t line = 64 / static_cast<std::int64_t>(sizeof(T));
+  for (std::int64_t i = row; i < row + rows && i < g.m; ++i)
+    for (std::int64_t q = 0; q < depth; q += line) __builtin_prefetch(g.a + g.a_row.at(i) + p + q);
+}
+
 /// Numbers from one k of a tile's rows to the next where A is copied: a power of two, to be moved as one.
 constexpr std::int64_t kCopied = kRowTile > 4 ? 8 : kRowTile > 2 ? 4 : 2;
 /// From the rows of one tile to those of the next: beside a power of two, as tiles are written side by side.
@@ -157,9 +166,10 @@ void multiply_tile(const Gemm<T>& g, const T* packed, std::int64_t row, std::int
         const auto run = kProducts<T>.by_size[packs - 1][rows - 1];
         if constexpr (rounded)
           run(a_block + (i - row) * a_row, a_row, a_k, panel, count, to);
-        else if (by_row)
+        else if (by_row) {
+          if (j == group) fetch_rows(g, i + rows, rows, p, depth);
           run(g.a + g.a_row.at(i) + p, g.a_row.stride, 1, panel, count, to);
-        else
+        } else
           run(tile, 1, kCopied, panel, count, to);
         for (std::int64_t r = 0; !whole && r < rows; ++r)
           write_row(sum + r * packs * lanes, c + r * g.c_row.stride, bias, valid, add);
