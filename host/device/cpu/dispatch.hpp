@@ -28,16 +28,15 @@ struct GemmKernels {
                std::int64_t group_end);
 };
 
-/// Element (gate, unit, k_outer, k) of a weight matrix, to be packed as [unit group][k_outer, k padded][gate][lanes].
-/// Panels are read only by the set that packed them: those in bf16 take half the room, one of unit_stride and k_stride
-/// is 1, and k_padded is even where there are several k_outer.
+/// Element (gate, unit, k) of a weight matrix, to be packed as [unit group][k][gate][lanes].
+/// Panels are read only by the set that packed them: those in bf16 take half the room, and one of unit_stride and
+/// k_stride is 1.
 template <class T>
 struct PanelSource {
   const T* data = nullptr;
   std::int64_t gates = 1, gate_stride = 0;
   std::int64_t units = 0, unit_stride = 0;
-  std::int64_t k_outer = 1, k_outer_stride = 0;
-  std::int64_t k = 0, k_padded = 0, k_stride = 1;
+  std::int64_t k = 0, k_stride = 1;
 };
 
 /// Columns of a padded row.

@@ -34,11 +34,11 @@ void BackwardWeights<T>::fill(const op::RecurrentDesc& desc, const Arguments& a)
   const T* r = input<T>(a, op::kInWhh);
   const auto& kernels = simd().recurrent<T>(desc.precision);
   // Transposed: units are R's columns, k runs over gates and their units.
-  pack_all(kernels, {r, 1, 0, R, 1, 1, 0, first * H, first * H, R}, z.R, panels, *a.parallel);
+  pack_all(kernels, {r, 1, 0, R, 1, first * H, R}, z.R, panels, *a.parallel);
   if (z.cell.two_phase)
-    pack_all(kernels, {r + first * H * R, 1, 0, R, 1, 1, 0, H, H, R}, z.R, panels + first * z.H * z.R, *a.parallel);
+    pack_all(kernels, {r + first * H * R, 1, 0, R, 1, H, R}, z.R, panels + first * z.H * z.R, *a.parallel);
   if (desc.projection)
-    pack_all(kernels, {input<T>(a, op::kInProj), 1, 0, H, 1, 1, 0, R, R, H}, z.H, projection_panels, *a.parallel);
+    pack_all(kernels, {input<T>(a, op::kInProj), 1, 0, H, 1, R, H}, z.H, projection_panels, *a.parallel);
   pad_units(input<T>(a, op::kInUnit), z.cell.unit_parameters, H, 1, unit);
   if (output<T>(a, op::kGradX))
     gemm_pack<T>(d_inputs_product<T>(z, desc, 0, nullptr, input<T>(a, op::kInWih)), w_ih, *a.parallel);

@@ -180,7 +180,8 @@ std::array<Range, kMostChunks> chunk_ranges(const RecurrentKernels<T>& kernels, 
   return ranges;
 }
 
-/// gates of a share of units are some groups of columns of a [gates, width] product: those that begin with one of them.
+/// A share of units, all gates of them, as groups of columns of a [gates, width] product: f(first, last) for each run
+/// of groups that begin with one of its columns. Shares that make up the width make up the product.
 template <class F>
 void for_each_group(std::int64_t gates, std::int64_t width, Range units, std::int64_t columns, F&& f) {
   const std::int64_t groups = (gates * width + columns - 1) / columns;

@@ -43,14 +43,14 @@ void Weights<T>::fill(const Sizes<T>& z, const op::RecurrentDesc& d, const Argum
   pad_units(input(op::kInUnit), z.cell.unit_parameters, H, 1, unit);
   const T* r = input(op::kInWhh);
   const std::int64_t first = z.cell.two_phase ? z.G - 1 : z.G;
-  pack_all(kernels, {r, first, H * R, H, R, 1, 0, R, R, 1}, z.H, panels, *a.parallel);
+  pack_all(kernels, {r, first, H * R, H, R, R, 1}, z.H, panels, *a.parallel);
   if (z.cell.two_phase) {
-    const PanelSource<T> last{r + first * H * R, 1, 0, H, R, 1, 0, R, R, 1};
+    const PanelSource<T> last{r + first * H * R, 1, 0, H, R, R, 1};
     pack_all(kernels, last, z.H, panels + first * z.H * R, *a.parallel);
   }
   if (d.projection) {
     pad_units(input(op::kInProjB), 1, R, 1, b_projection);
-    pack_all(kernels, {input(op::kInProj), 1, 0, R, H, 1, 0, H, H, 1}, z.R, projection_panels, *a.parallel);
+    pack_all(kernels, {input(op::kInProj), 1, 0, R, H, H, 1}, z.R, projection_panels, *a.parallel);
   }
   const T* w = input(op::kInWih);
   if (z.H != H) {

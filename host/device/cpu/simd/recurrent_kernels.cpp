@@ -42,17 +42,15 @@ void pack_block(const PanelSource<T>& s, const T* from, std::int64_t first, T* o
     for (; k < s.k; ++k) Pack<T>::load(from + k * s.k_stride).store(out + k * stride);
   if (valid == lanes && s.k_stride == 1)
     for (; k + lanes <= s.k; k += lanes) transpose(from + k, s.unit_stride, out + k * stride, stride);
-  for (; k < s.k_padded; ++k)
+  for (; k < s.k; ++k)
     for (std::int64_t i = 0; i < lanes; ++i)
-      out[k * stride + i] = i < valid && k < s.k ? from[i * s.unit_stride + k * s.k_stride] : T(0);
+      out[k * stride + i] = i < valid ? from[i * s.unit_stride + k * s.k_stride] : T(0);
 }
 
 #if defined(SEQGPU_SIMD_BF16)
 void pack_block(const PanelSource<float>& s, const float* from, std::int64_t first, Bf16Pair* out,
                 std::int64_t stride) {
   pack_pairs(from + first * s.unit_stride, s.unit_stride, s.k_stride, s.units - first, s.k, out, stride);
-  for (std::int64_t k = elements<float>(s.k); k < elements<float>(s.k_padded); ++k)
-    std::fill_n(out + k * stride, Pack<float>::kLanes, Bf16Pair{0});
 }
 #endif
 
@@ -60,15 +58,15 @@ template <class T>
 void pack_panels(const PanelSource<T>& s, Range units, T* panels) {
   constexpr std::int64_t lanes = Pack<T>::kLanes;
   const std::int64_t per_group = kColumnTile / s.gates, end = units.last / lanes;
-  const std::int64_t depth = elements<T>(s.k_padded);
-  auto* out = reinterpret_cast<Element<T>*>(panels) + units.first * s.gates * s.k_outer * depth;
+  const std::int64_t depth = elements<T>(s.k);
+  auto* out = reinterpret_cast<Element<T>*>(panels) + units.first * s.gates * depth;
   for (std::int64_t first = units.first / lanes; first < end; first += per_group) {
     const std::int64_t count = least(per_group, end - first), stride = count * s.gates * lanes;
-    for (std::int64_t outer = 0; outer < s.k_outer; ++outer, out += depth * stride)
-      for (std::int64_t block = 0; block < count; ++block)
-        for (std::int64_t gate = 0; gate < s.gates; ++gate)
-          pack_block(s, s.data + gate * s.gate_stride + outer * s.k_outer_stride, (first + block) * lanes,
-                     out + (block * s.gates + gate) * lanes, stride);
+    for (std::int64_t block = 0; block < count; ++block)
+      for (std::int64_t gate = 0; gate < s.gates; ++gate)
+        pack_block(s, s.data + gate * s.gate_stride, (first + block) * lanes, out + (block * s.gates + gate) * lanes,
+                   stride);
+    out += depth * stride;
   }
 }
 
