@@ -239,6 +239,13 @@ class Contest:
                 status = "unsupported" if "unsupported" in reply else "failed"
                 self.leave_out(row, contestant, "", status, reply.get(status, str(reply)))
 
+    def round_trip(self):
+        """Seconds of a line of memory between two cores, or None."""
+        for contestant in [c for c in self.contestants if c.name == LIMIT and self.threads > 1]:
+            with contextlib.suppress(Stopped):  # the next limit says so
+                return contestant.ask("round trip").get("seconds")
+        return None
+
     def run(self, row):
         self.limit(row)
         entries = []
@@ -257,7 +264,11 @@ class Contest:
             times[entry] = self.guarded(row, entry.contestant, entry.variant, lambda e=entry: self.warm_up(e))
             if times[entry] is None:
                 entries.remove(entry)
+        trips = [self.round_trip()]
         entries = self.rounds(row, entries, sum(times[e] for e in entries))
+        trips = [t for t in [*trips, self.round_trip()] if t]
+        if trips:
+            self.records.write(kind="round trip", **about(row, self.threads), seconds=trips)
         for entry in entries:
             reply = self.guarded(row, entry.contestant, entry.variant, lambda e=entry: e.contestant.ask("memory"))
             self.records.write(kind="timing", **about(row, self.threads), **entry.record(),

@@ -2,6 +2,7 @@
 // their shapes, its gate maths at the rate of a loop in the first-level cache, and the memory it cannot avoid at the
 // rate of a copy of that size. docs/benchmarks.md has the formulas. Serves contest.py as the contestants do:
 //   {"do": "limit", "row": {...}} -> {"seconds": s, "products_seconds": ..., "products": [...], ...}
+//   {"do": "round trip"} -> {"seconds": of a line of memory to another core and back}
 // Usage: limit --threads N
 #include <omp.h>
 
@@ -10,6 +11,7 @@
 
 #include "benchmarks/support/contestant.hpp"
 #include "rates.hpp"
+#include "round_trip.hpp"
 
 namespace seqgpu::benchmark {
 namespace {
@@ -108,6 +110,10 @@ Json ctc_limit(Rates& rates, const Json& row) {
 }
 
 Json answer(Rates& rates, int threads, const Json& request) {
+  if (request.at("do") == "round trip") {
+    if (threads < 2) throw Unsupported("one thread has no other core");
+    return {{"seconds", round_trip()}};
+  }
   if (request.at("do") != "limit") return Json::object();
   const Json& row = request.at("row");
   const std::string kind = row.value("kind", "layer");

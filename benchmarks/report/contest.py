@@ -13,7 +13,7 @@ TITLES = {
 
 def build(records, reasons=()):
     timings = latest(of_kind(records, "timing"), ("contestant", "variant", *KEY, *PLACE))
-    rows = compare(timings, of_kind(records, "limit"))
+    rows = compare(timings, of_kind(records, "limit"), of_kind(records, "round trip"))
     return {
         "machine": of_kind(records, "contest")[-1],
         "end": (of_kind(records, "contest ended") or [{}])[-1],
@@ -43,6 +43,8 @@ def result_table(rows, reasons=None):
     peers = sorted({name_of(t) for r in rows for t in r["peers"]})
     head = ["workload", "pass", "threads", "seqgpu ms", "least", *(p + " ms" for p in peers), "ratio by medians", "by minima",
             "limit ms", "seqgpu / limit", "best peer / limit"]  # fmt: skip
+    between = any(r["round_trips"] for r in rows)
+    head += ["core to core ns"] if between else []
     head += [] if reasons is None else ["why"]
     body = []
     for r in rows:
@@ -52,6 +54,7 @@ def result_table(rows, reasons=None):
             r["workload"], r["pass"], r["threads"], milliseconds(r["ours"]), f"{1e3 * r['ours']['min']:.4g}", *shown, number(r["ratio"]),
             number(r["ratio_min"]), f"{1e3 * r['limit']['seconds']:.4g}" if r["limit"] else "-",
             number(r["over_limit"]), number(r["best_over_limit"]),
+            *([" to ".join(f"{1e9 * t:.0f}" for t in r["round_trips"]) or "-"] if between else []),
             *([] if reasons is None else [reason_for(r, reasons)]),
         ])  # fmt: skip
     return table(head, body)
@@ -73,6 +76,11 @@ def machine_lines(report):
     lines += ["; ".join(about) + ".", ""]
     if m.get("clock") == "cpu":
         lines += ["Seconds are those computed, not waited: taken while the machine had other work. Not to be published.", ""]
+    trips = sorted(t for r in report["rows"] for t in r["round_trips"])
+    if trips:
+        lines += [f"A line of memory went from one core to the other and back in {1e9 * trips[0]:.0f} to {1e9 * trips[-1]:.0f} ns, "
+                  f"half the times in {1e9 * trips[len(trips) // 2]:.0f} and less; the tables say what it was before and after each "
+                  "row of two threads.", ""]  # fmt: skip
     lines += ["; ".join(f"{c['contestant']} {c['version']}".strip() for c in report["contestants"]) + "."]
     lines += [f"Left out: {a['contestant']} ({a['why']})." for a in report["absent"]]
     return [*lines, ""]

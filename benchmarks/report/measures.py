@@ -24,9 +24,10 @@ def memory_ratio(ours, peers):
     return min(peaks) / ours["peak_bytes"] if peaks and ours.get("peak_bytes", -1) > 0 else None
 
 
-def compare(timings, limits):
+def compare(timings, limits, trips=()):
     """One row a workload, pass and thread count that we were timed at."""
     limits = {tuple(r[k] for k in KEY): r for r in limits}
+    trips = {tuple(r.get(k) for k in (*KEY, *PLACE)): r["seconds"] for r in trips}
     groups = {}
     for t in timings:
         groups.setdefault(tuple(t.get(k) for k in (*KEY, *PLACE)), []).append(t)
@@ -48,6 +49,7 @@ def compare(timings, limits):
             "of_pytorch": of_pytorch(ours, peers),
             "memory_ratio": memory_ratio(ours, peers) if key[1] == "train" else None,
             "limit": limit,
+            "round_trips": trips.get(place, []),
             "over_limit": limit and ours["median"] / limit["seconds"],
             "best_over_limit": limit and best and best["median"] / limit["seconds"],
         })  # fmt: skip
