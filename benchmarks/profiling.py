@@ -23,7 +23,7 @@ GROUPS = (
     ("CTC", r"", r"3cpu\d+(ctc_|Ctc)|3cpu7computeI.EEvRKNS_2op\d+Ctc"),
     ("waiting", r"", r"4Team|5Lanes|sched_yield|syscall|futex"),  # for the other thread
     ("copies, states, padding", r"^recurrent|^libc\.", r""),
-    ("copies, states, padding", r"", r"7ForwardI|8BackwardI|gather_x"),
+    ("copies, states, padding", r"", r"7ForwardI|8BackwardI|ForwardPass|BackwardPass|gather_step|5Order"),
     ("loss, norm, update, other operations", r"^elementwise|^loss|^optim|^shape_ops", r""),
     ("loss, norm, update, other operations", r"", r"3cpu7computeI"),
 )
