@@ -21,7 +21,7 @@ TEST(RecurrentBlocks, AreSeveral) {
   op::RecurrentDesc desc;
   desc.T = kT, desc.N = kN;
   ASSERT_EQ(device::cpu::parts_of(desc), 2);
-  op::RecurrentDesc part = device::cpu::part_of(desc, 0);
+  op::RecurrentDesc part = device::cpu::part_of(desc, 0, 2);
   ASSERT_EQ(device::cpu::block_steps(part), 14);
   part.segment = 20;
   EXPECT_EQ(device::cpu::segment_steps(part), 28);
@@ -99,6 +99,8 @@ TEST(RecurrentBlocks, AreTheSameBitsOnAnyThreads) {
       EXPECT_EQ(got.states, want.states);
       for (int s = 0; s < 2; ++s) EXPECT_EQ(got.final[s], want.final[s]) << s;
       for (int g = 0; g < op::kBackwardOutputs; ++g) EXPECT_EQ(got.gradient[g], want.gradient[g]) << g;
+      // One thread takes all of the batch at once.
+      EXPECT_EQ(Session<float>(l, false).forward(threaded).y, Session<float>(l, false).forward(serial).y);
     }
   });
 }
@@ -118,7 +120,7 @@ TEST(RecurrentBlocks, PartsOfARaggedBatchAreAlike) {
   std::vector<int> seen(N);
   std::int64_t rows = 0;
   for (int part = 0; part < 2; ++part) {
-    device::cpu::Order order = device::cpu::Order::take(carver, device::cpu::part_of(desc, part));
+    device::cpu::Order order = device::cpu::Order::take(carver, device::cpu::part_of(desc, part, 2));
     order.deal(batch, part, 2);
     EXPECT_NEAR(static_cast<double>(order.rows), static_cast<double>(batch.rows) / 2, T) << part;
     rows += order.rows;

@@ -42,11 +42,13 @@ void run_parts(Parts<Part>& parts, int count, Parallel& parallel, Phases&& phase
 template <class T>
 class ForwardPass {
  public:
-  ForwardPass(const op::RecurrentDesc& desc, void* workspace, const void* prepared, void* reserve)
-      : count_(parts_of(desc)) {
+  /// @param parts  of the batch. In inference no sum depends on it: one thread takes all at once, and reads the weights
+  /// of a step once
+  ForwardPass(const op::RecurrentDesc& desc, int parts, void* workspace, const void* prepared, void* reserve)
+      : count_(parts) {
     Carver carver{static_cast<std::byte*>(workspace)}, kept{static_cast<std::byte*>(reserve)};
     batch_ = Order::take(carver, desc);
-    for (int part = 0; part < count_; ++part) parts_[part].emplace(part_of(desc, part), carver, kept, prepared);
+    for (int part = 0; part < count_; ++part) parts_[part].emplace(part_of(desc, part, count_), carver, kept, prepared);
     bytes_ = std::max(carver.used, Weights<T>::scratch_bytes(desc));
   }
   std::size_t workspace_bytes() const { return bytes_; }
@@ -81,7 +83,7 @@ class BackwardPass {
       forward_scratch_ = carver.take<std::byte>(static_cast<std::int64_t>(Weights<T>::scratch_bytes(desc)));
     }
     for (int part = 0; part < count_; ++part)
-      parts_[part].emplace(part_of(desc, part), carver, kept, weights_, forward_weights_, part == 0);
+      parts_[part].emplace(part_of(desc, part, count_), carver, kept, weights_, forward_weights_, part == 0);
     bytes_ = carver.used;
   }
   std::size_t workspace_bytes() const { return bytes_; }
@@ -154,8 +156,24 @@ class BackwardPass {
 template <class T>
 std::size_t reserve_bytes(const op::RecurrentDesc& desc) {
   std::size_t bytes = 0;
-  for (int part = 0; part < parts_of(desc); ++part) bytes += Forward<T>::reserve_bytes(part_of(desc, part));
+  const int parts = parts_of(desc);
+  for (int part = 0; part < parts; ++part) bytes += Forward<T>::reserve_bytes(part_of(desc, part, parts));
   return bytes;
+}
+
+/// For any number of threads.
+template <class T>
+std::size_t forward_workspace(const op::RecurrentDesc& desc) {
+  const auto bytes = [&](int parts) {
+    return ForwardPass<T>(desc, parts, nullptr, nullptr, nullptr).workspace_bytes();
+  };
+  return desc.training ? bytes(parts_of(desc)) : std::max(bytes(parts_of(desc)), bytes(1));
+}
+
+template <class T>
+void run_forward(const op::RecurrentDesc& desc, const Arguments& a) {
+  const int parts = desc.training || a.parallel->threads() > 1 ? parts_of(desc) : 1;
+  ForwardPass<T>(desc, parts, a.workspace, a.prepared, a.outputs[op::kOutReserve]).run(a);
 }
 
 }  // namespace
@@ -165,8 +183,7 @@ std::size_t recurrent_reserve_bytes(const op::RecurrentDesc& desc) {
 }
 
 std::size_t recurrent_forward_workspace(const op::RecurrentDesc& desc) {
-  return desc.dtype == DType::f64 ? ForwardPass<double>(desc, nullptr, nullptr, nullptr).workspace_bytes()
-                                  : ForwardPass<float>(desc, nullptr, nullptr, nullptr).workspace_bytes();
+  return desc.dtype == DType::f64 ? forward_workspace<double>(desc) : forward_workspace<float>(desc);
 }
 
 std::size_t recurrent_backward_workspace(const op::RecurrentDesc& desc) {
@@ -179,10 +196,7 @@ void recurrent_forward(const op::RecurrentDesc& desc, const Arguments& a) {
     throw Error(
         ErrorCode::invalid_argument, "recurrent", "projection",
         std::string("does not fit cell ") + to_string(desc.cell) + ", which reads h unit by unit; use lstm or elman");
-  if (desc.dtype == DType::f64)
-    ForwardPass<double>(desc, a.workspace, a.prepared, a.outputs[op::kOutReserve]).run(a);
-  else
-    ForwardPass<float>(desc, a.workspace, a.prepared, a.outputs[op::kOutReserve]).run(a);
+  desc.dtype == DType::f64 ? run_forward<double>(desc, a) : run_forward<float>(desc, a);
 }
 
 void recurrent_backward(const op::RecurrentDesc& desc, const Arguments& a) {

@@ -62,9 +62,8 @@ struct Sizes {
 inline constexpr int kMostParts = 2;
 inline int parts_of(const op::RecurrentDesc& d) { return d.N >= 32 ? kMostParts : 1; }
 /// A part as a layer of its own: N its sequences.
-inline op::RecurrentDesc part_of(const op::RecurrentDesc& d, int part) {
+inline op::RecurrentDesc part_of(const op::RecurrentDesc& d, int part, int parts) {
   op::RecurrentDesc one = d;
-  const int parts = parts_of(d);
   one.N = (d.N + parts - 1 - part) / parts;
   return one;
 }
