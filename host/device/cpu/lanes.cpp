@@ -17,9 +17,16 @@ Lanes::Lanes(int threads, double least_shared)
 
 Lanes::~Lanes() {
   stop_ = true;
-  epoch_.fetch_add(2);
-  epoch_.notify_all();
+  wake(2);
   for (std::thread& thread : workers_) thread.join();
+}
+
+void Lanes::wake(std::uint32_t epochs) {
+  {
+    const std::lock_guard lock(sleep_);
+    epoch_.fetch_add(epochs);
+  }
+  woken_.notify_all();
 }
 
 void Lanes::Offer::run(std::int64_t count, Body f, void* c) {
@@ -119,7 +126,10 @@ void Lanes::worker(int lane) {
   std::uint32_t seen = 0;
   for (;;) {
     for (Spin spin; epoch_.load() == seen && !spin.is_long();) spin.pause();
-    epoch_.wait(seen);
+    if (epoch_.load() == seen) {
+      std::unique_lock lock(sleep_);
+      woken_.wait(lock, [&] { return epoch_.load() != seen; });
+    }
     if (stop_.load()) return;
     inside_.fetch_add(1);
     const std::uint32_t epoch = epoch_.load();
@@ -152,8 +162,7 @@ void Lanes::run(Work& work) {
   owners_ = 1;
   for (const Launch& launch : work.launches) owners_ = std::max(owners_, launch.stream % threads_ + 1);
   busy_.store(owners_);  // a helper that has not woken when these are done is not waited for
-  epoch_.fetch_add(1);
-  epoch_.notify_all();
+  wake(1);
   walk(0);
   epoch_.fetch_add(1);
   for (Spin spin; inside_.load() != 0;) spin.pause();
