@@ -17,16 +17,9 @@ Lanes::Lanes(int threads, double least_shared)
 
 Lanes::~Lanes() {
   stop_ = true;
-  wake(2);
+  epoch_.fetch_add(2);
+  epoch_.notify_all();
   for (std::thread& thread : workers_) thread.join();
-}
-
-void Lanes::wake(std::uint32_t epochs) {
-  {
-    const std::lock_guard lock(sleep_);
-    epoch_.fetch_add(epochs);
-  }
-  woken_.notify_all();
 }
 
 void Lanes::Offer::run(std::int64_t count, Body f, void* c) {
@@ -126,16 +119,13 @@ void Lanes::worker(int lane) {
   std::uint32_t seen = 0;
   for (;;) {
     for (Spin spin; epoch_.load() == seen && !spin.is_long();) spin.pause();
-    if (epoch_.load() == seen) {
-      std::unique_lock lock(sleep_);
-      woken_.wait(lock, [&] { return epoch_.load() != seen; });
-    }
-    if (stop_.load()) return;
+    epoch_.wait(seen);
     inside_.fetch_add(1);
     const std::uint32_t epoch = epoch_.load();
     if (epoch % 2 == 1) walk(lane);
     seen = epoch;
     inside_.fetch_sub(1);
+    if (stop_.load()) return;  // not before the epoch is read: it may be the last there will be
   }
 }
 
@@ -162,7 +152,8 @@ void Lanes::run(Work& work) {
   owners_ = 1;
   for (const Launch& launch : work.launches) owners_ = std::max(owners_, launch.stream % threads_ + 1);
   busy_.store(owners_);  // a helper that has not woken when these are done is not waited for
-  wake(1);
+  epoch_.fetch_add(1);
+  epoch_.notify_all();
   walk(0);
   epoch_.fetch_add(1);
   for (Spin spin; inside_.load() != 0;) spin.pause();

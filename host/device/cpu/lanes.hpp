@@ -2,10 +2,8 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <exception>
 #include <memory>
-#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -42,8 +40,6 @@ class Lanes {
   void worker(int lane);
   void walk(int lane);
   bool help();
-  /// The epoch moves on, and workers that sleep wake.
-  void wake(std::uint32_t epochs);
   void wait_for(int launch);
   void fail(int launch, std::exception_ptr error);
 
@@ -56,11 +52,9 @@ class Lanes {
   Work* work_ = nullptr;
   std::chrono::steady_clock::time_point start_;
   std::atomic<std::uint32_t> epoch_{0};  // odd: running
-  std::mutex sleep_;                     // held to look at the epoch before sleeping, and to move it on
-  std::condition_variable woken_;
-  int owners_ = 1;              // the first lanes: those that launches are for
-  std::atomic<int> busy_{0};    // of these, how many are still walking
-  std::atomic<int> inside_{0};  // workers that may still touch this run
+  int owners_ = 1;                       // the first lanes: those that launches are for
+  std::atomic<int> busy_{0};             // of these, how many are still walking
+  std::atomic<int> inside_{0};           // workers that may still touch this run
   std::atomic<bool> failed_{false};
   std::atomic<bool> stop_{false};
   std::atomic_flag failure_lock_ = ATOMIC_FLAG_INIT;
