@@ -7,8 +7,31 @@
 namespace seqgpu::device::cpu {
 
 namespace {
-constexpr std::int64_t kTileRows = 48;   // what a tile's stack buffer holds: see gemm_kernels.cpp
-constexpr std::int64_t kTileGroups = 8;  // column groups of a tile
+constexpr std::int64_t kTileRows = 48;      // what a tile's stack buffer holds: see gemm_kernels.cpp
+constexpr std::int64_t kTallRows = 144;     // where none is needed
+constexpr std::int64_t kTileGroups = 8;     // column groups of a tile
+constexpr std::int64_t kCached = 1 << 20;   // bytes of B that the second-level cache may keep from tile to tile
+constexpr std::int64_t kTilesOfThread = 4;  // at least, or some thread waits long for another
+
+std::int64_t tiles(std::int64_t count, std::int64_t of) { return (count + of - 1) / of; }
+
+/// Rows of a tile: many where B is read anew for each, from far away. No result depends on it.
+template <class T>
+std::int64_t rows_of_tile(const Gemm<T>& g, std::int64_t groups, int threads) {
+  const bool copied = g.a_col != 1 || g.precision != Precision::f32;
+  if (copied || g.n * g.k * static_cast<std::int64_t>(sizeof(T)) <= kCached) return kTileRows;
+  const bool enough = threads == 1 || tiles(g.m, kTallRows) * tiles(groups, kTileGroups) >= kTilesOfThread * threads;
+  return enough ? kTallRows : kTileRows;
+}
+
+template <class T>
+void run_tile(const Gemm<T>& g, const void* packed, std::int64_t row, std::int64_t rows, std::int64_t group,
+              std::int64_t last) {
+  simd()
+      .gemm<T>(g.precision)
+      .tile(g, static_cast<const T*>(packed), row, std::min(row + rows, g.m), group,
+            std::min(group + kTileGroups, last));
+}
 }  // namespace
 
 template <class T>
@@ -24,7 +47,7 @@ std::int64_t gemm_group_columns(Precision precision) {
 template <class T>
 std::int64_t groups_of(const Gemm<T>& g) {
   const std::int64_t columns = gemm_group_columns<T>(g.precision);
-  return (g.n + columns - 1) / columns;
+  return tiles(g.n, columns);
 }
 
 template <class T>
@@ -41,25 +64,18 @@ void gemm_pack(const Gemm<T>& g, void* packed, Parallel& parallel) {
 template <class T>
 void gemm_packed(const Gemm<T>& g, const void* packed, Parallel& parallel) {
   if (g.m <= 0 || g.n <= 0) return;
-  const std::int64_t groups = groups_of(g), across = (groups + kTileGroups - 1) / kTileGroups;
-  const std::int64_t down = (g.m + kTileRows - 1) / kTileRows;
-  parallel.for_each(down * across, [&](std::int64_t tile) {
-    const std::int64_t row = tile / across * kTileRows, group = tile % across * kTileGroups;
-    simd()
-        .gemm<T>(g.precision)
-        .tile(g, static_cast<const T*>(packed), row, std::min(row + kTileRows, g.m), group,
-              std::min(group + kTileGroups, groups));
+  const std::int64_t groups = groups_of(g), across = tiles(groups, kTileGroups);
+  const std::int64_t rows = rows_of_tile(g, groups, parallel.threads());
+  parallel.for_each(tiles(g.m, rows) * across, [&](std::int64_t tile) {
+    run_tile(g, packed, tile / across * rows, rows, tile % across * kTileGroups, groups);
   });
 }
 
 template <class T>
 void gemm_packed_groups(const Gemm<T>& g, const void* packed, std::int64_t first, std::int64_t last) {
-  for (std::int64_t row = 0; row < g.m; row += kTileRows)
-    for (std::int64_t group = first; group < last; group += kTileGroups)
-      simd()
-          .gemm<T>(g.precision)
-          .tile(g, static_cast<const T*>(packed), row, std::min(row + kTileRows, g.m), group,
-                std::min(group + kTileGroups, last));
+  const std::int64_t rows = rows_of_tile(g, last - first, 1);
+  for (std::int64_t row = 0; row < g.m; row += rows)
+    for (std::int64_t group = first; group < last; group += kTileGroups) run_tile(g, packed, row, rows, group, last);
 }
 
 template <class T>

@@ -1,7 +1,7 @@
 // Matrix product, compiled once per instruction set.
 //   packed B   [column group][k][packs][lanes], zero past n; in bf16 an element is two k
-//   tile       kRowBlock rows of A at most; A is copied to the stack where its rows are not contiguous: [k][kRowBlock],
-//              and in bf16 always, rounded
+//   tile       rows of A; it is copied to the stack where its rows are not contiguous: [k][kRowBlock], and in bf16
+//              always, rounded: kRowBlock rows at most there
 //   k          in blocks, added to C in order
 #include <cstring>
 
@@ -144,6 +144,10 @@ void multiply_tile(const Gemm<T>& g, const T* packed, std::int64_t row, std::int
   alignas(64) Element<T> a_block[rounded ? kRowBlock * kDepth : tiles * kTileStride];
   const bool by_row = g.a_col == 1;
   const std::int64_t a_row = by_row ? kDepth : 1, a_k = by_row ? 1 : kRowBlock;  // how a rounded block lies
+  const auto panel_of = [&](std::int64_t j, std::int64_t depth_before) {
+    return reinterpret_cast<const Element<T>*>(packed) + j * kColumnTile * lanes * elements<T>(g.k) +
+           depth_before / Factor<T>::kTogether * packs_of_group<T>(g.n, j) * lanes;
+  };
   std::int64_t p = 0;
   do {  // once even for k = 0: C = bias
     const std::int64_t depth = least(kDepth * Factor<T>::kTogether, g.k - p), count = elements<T>(depth);
@@ -151,18 +155,20 @@ void multiply_tile(const Gemm<T>& g, const T* packed, std::int64_t row, std::int
     for (std::int64_t j = group; j < group_end; ++j) {
       const std::int64_t packs = packs_of_group<T>(g.n, j), first = j * kColumnTile * lanes;
       const std::int64_t valid = least(packs * lanes, g.n - first);
-      const auto* panel = reinterpret_cast<const Element<T>*>(packed) + first * elements<T>(g.k) +
-                          p / Factor<T>::kTogether * packs * lanes;
-      const auto* following = panel + elements<T>(g.k) * packs * lanes;
+      const auto* panel = panel_of(j, p);
+      const auto* next = j + 1 < group_end ? panel_of(j + 1, p)
+                         : p + depth < g.k ? panel_of(group, p + depth)
+                                           : panel_of(group_end, 0);
       const T* bias = g.bias && p == 0 ? g.bias + first : nullptr;
       const bool add = g.accumulate || p > 0, whole = valid == packs * lanes;
       const Element<T>* tile = a_block;
-      for (std::int64_t i = row, rows = 0; i < row_end; i += rows, tile += kTileStride) {
+      std::int64_t number = 0;
+      for (std::int64_t i = row, rows = 0; i < row_end; i += rows, tile += kTileStride, ++number) {
         rows = next_rows(g.c_row.together(i, g.a_row.together(i, row_end - i)));
         T* c = g.c + g.c_row.at(i) + first;
-        const auto* next = following + least(i - row, packs * kRowTile) / kRowTile * count * lanes;
-        const Target<T> to =
-            whole ? Target<T>{c, g.c_row.stride, add, bias, next} : Target<T>{sum, packs * lanes, false, nullptr, next};
+        const Ahead ahead = fetch_ahead(next, packs, count, number, tiles_of(row_end - row));
+        const Target<T> to = whole ? Target<T>{c, g.c_row.stride, add, bias, ahead}
+                                   : Target<T>{sum, packs * lanes, false, nullptr, ahead};
         const auto run = kProducts<T>.by_size[packs - 1][rows - 1];
         if constexpr (rounded)
           run(a_block + (i - row) * a_row, a_row, a_k, panel, count, to);

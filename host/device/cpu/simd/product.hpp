@@ -38,15 +38,32 @@ template <int... I, class F>
   (f(std::integral_constant<int, I>{}), ...);
 }
 
-/// Where a product goes: row i begins at out + i*row. While it runs it fetches what is read next, a line for each k:
-/// the next panel lies too far for the processor to foresee it.
+/// What a tile fetches of the panel that is read next, a line for each k from either place, and only as far as the
+/// second-level cache: the first has the tile's own. Need not be readable.
+struct Ahead {
+  const char* one;
+  const char* other;
+};
+
+/// Tiles of rows share out the panel [k][packs][lanes] that is read next, which lies too far for the processor to
+/// foresee it. Where there are enough of them each fetches one line for each k: memory further away can keep but few
+/// lines on their way.
+template <class E>
+Ahead fetch_ahead(const E* next, std::int64_t packs, std::int64_t k, std::int64_t tile, std::int64_t tiles) {
+  const std::int64_t bytes = k * 64, pieces = (packs * kPackBytes + 63) / 64, each = tiles < pieces ? 2 : 1;
+  const std::int64_t first = tile * each < pieces ? tile * each : pieces;
+  const char* one = reinterpret_cast<const char*>(next) + first * bytes;
+  return {one, each == 2 ? one + bytes : one};
+}
+
+/// Where a product goes: row i begins at out + i*row.
 template <class T>
 struct Target {
   T* out;
   std::int64_t row;
-  bool add;          // to what is there
-  const T* bias;     // a row that every row gets besides, or null
-  const void* next;  // need not be readable
+  bool add;       // to what is there
+  const T* bias;  // a row that every row gets besides, or null
+  Ahead ahead;
 };
 
 /// to [M][W packs] = sum over k of x(i, k) * panel [k][W][lanes], where x(i, k) = x[i*x_row + k*x_k]; k counts
@@ -61,11 +78,10 @@ static void product(const Element<T>* x, std::int64_t x_row, std::int64_t x_k, c
   for (int i = 0; i < M; ++i)
     for (int w = 0; w < W; ++w) __builtin_prefetch(to.out + i * to.row + w * P::kLanes);
   typename P::Vector sum[M][W] = {};
-  const char* next = static_cast<const char*>(to.next);
-  for (std::int64_t k = 0; k < count; ++k, x += x_k, panel += W * P::kLanes, next += 64) {
+  for (std::int64_t k = 0; k < count; ++k, x += x_k, panel += W * P::kLanes) {
     if constexpr (M > 2) {  // else the panels themselves keep the loads busy
-      __builtin_prefetch(next);
-      __builtin_prefetch(next + 64 * count);
+      __builtin_prefetch(to.ahead.one + k * 64, 0, 2);
+      __builtin_prefetch(to.ahead.other + k * 64, 0, 2);
     }
     typename P::Vector broadcast[M];
     unroll(
@@ -129,9 +145,11 @@ constexpr Products<T> make_products() {
 template <class T>
 static constexpr Products<T> kProducts = make_products<T>();
 
+inline std::int64_t tiles_of(std::int64_t rows) { return (rows + kRowTile - 1) / kRowTile; }
+
 /// Rows of the next tile, so that all tiles are about equally high.
 inline std::int64_t next_rows(std::int64_t left) {
-  const std::int64_t tiles = (left + kRowTile - 1) / kRowTile;
+  const std::int64_t tiles = tiles_of(left);
   return (left + tiles - 1) / tiles;
 }
 
@@ -157,7 +175,7 @@ void multiply_rows(const float* x, std::int64_t x_row, std::int64_t rows, const 
     run(block, kPairs, 1, panel + p / 2 * packs * Pack<float>::kLanes, elements<float>(depth), to);
     to.add = true;
     to.bias = nullptr;
-    to.next = static_cast<const Bf16Pair*>(to.next) + kPairs * 16;
+    to.ahead = {to.ahead.one + kPairs * 64, to.ahead.other + kPairs * 64};
     p += depth;
   } while (p < k);
 }

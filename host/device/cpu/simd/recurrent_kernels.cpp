@@ -70,18 +70,19 @@ void pack_panels(const PanelSource<T>& s, Range units, T* panels) {
   }
 }
 
-/// tile(row, rows, first pack, packs, panel, what is read after it) for all rows and packs of units in the range.
+/// tile(row, rows, first pack, packs, panel, what to fetch) for all rows and packs of units in the range.
 template <class T, int G, class Tile>
 void for_each_tile(const PanelProduct<T>& p, Tile&& tile) {
   constexpr std::int64_t lanes = Pack<T>::kLanes, per_group = kColumnTile / G;
-  const std::int64_t end = p.range.last / lanes, depth = elements<T>(p.k) * lanes;
+  const std::int64_t end = p.range.last / lanes, k = elements<T>(p.k), tiles = tiles_of(p.rows);
   for (std::int64_t first = p.range.first / lanes; first < end; first += per_group) {
     const std::int64_t count = least(per_group, end - first), packs = count * G;
-    const auto* panel = reinterpret_cast<const Element<T>*>(p.panels) + first * G * depth;
-    for (std::int64_t row = 0, rows = 0; row < p.rows; row += rows) {
+    const auto* panel = reinterpret_cast<const Element<T>*>(p.panels) + first * G * k * lanes;
+    const auto* next = panel + packs * k * lanes;
+    std::int64_t row = 0;
+    for (std::int64_t i = 0, rows = 0; i < tiles; ++i, row += rows) {
       rows = next_rows(p.rows - row);
-      const auto* next = panel + (packs + least((row + kRowTile - 1) / kRowTile * 2, packs)) * depth;
-      tile(row, rows, first, count, panel, next);
+      tile(row, rows, first, count, panel, fetch_ahead(next, packs, k, i, tiles));
     }
   }
 }
@@ -125,10 +126,10 @@ void multiply_then(const StepForward<T>& p, const PanelProduct<T>& product, Tail
   constexpr std::int64_t lanes = Pack<T>::kLanes;
   alignas(64) T sum[kRowTile * kColumnTile * lanes];
   for_each_tile<T, G>(product, [&](std::int64_t row, std::int64_t rows, std::int64_t first, std::int64_t count,
-                                   const Element<T>* panel, const Element<T>* next) {
+                                   const Element<T>* panel, Ahead ahead) {
     fetch<Cell>(p, row, rows, first * lanes, count * lanes);
     multiply_rows<T>(product.x + row * product.x_row, product.x_row, rows, panel, count * G, product.k,
-                     {sum, count * G * lanes, false, nullptr, next});
+                     {sum, count * G * lanes, false, nullptr, ahead});
     tail(p, row, rows, first, count, sum);
   });
 }
@@ -137,10 +138,10 @@ template <class T>
 void multiply(const PanelProduct<T>& p) {
   constexpr std::int64_t lanes = Pack<T>::kLanes;
   for_each_tile<T, 1>(p, [&](std::int64_t row, std::int64_t rows, std::int64_t first, std::int64_t count,
-                             const Element<T>* panel, const Element<T>* next) {
+                             const Element<T>* panel, Ahead ahead) {
     multiply_rows<T>(p.x + row * p.x_row, p.x_row, rows, panel, count, p.k,
                      {p.out + row * p.columns + first * lanes, p.columns, p.accumulate,
-                      p.bias ? p.bias + first * lanes : nullptr, next});
+                      p.bias ? p.bias + first * lanes : nullptr, ahead});
   });
 }
 
