@@ -85,15 +85,6 @@ void write_row(const T* sum, T* c, const T* bias, std::int64_t valid, bool add) 
   }
 }
 
-/// Rows of A that are read next: the processor foresees each only once it is begun, and another core may have written
-/// them.
-template <class T>
-void fetch_rows(const Gemm<T>& g, std::int64_t row, std::int64_t rows, std::int64_t p, std::int64_t depth) {
-  constexpr std::int64_t line = 64 / static_cast<std::int64_t>(sizeof(T));
-  for (std::int64_t i = row; i < row + rows && i < g.m; ++i)
-    for (std::int64_t q = 0; q < depth; q += line) __builtin_prefetch(g.a + g.a_row.at(i) + p + q);
-}
-
 /// Numbers from one k of a tile's rows to the next where A is copied: a power of two, to be moved as one.
 constexpr std::int64_t kCopied = kRowTile > 4 ? 8 : kRowTile > 2 ? 4 : 2;
 /// From the rows of one tile to those of the next: beside a power of two, as tiles are written side by side.
@@ -138,7 +129,7 @@ void copy_block(const Gemm<float>& g, std::int64_t row, std::int64_t row_end, st
 template <class T>
 void multiply_tile(const Gemm<T>& g, const T* packed, std::int64_t row, std::int64_t row_end, std::int64_t group,
                    std::int64_t group_end) {
-  constexpr std::int64_t lanes = Pack<T>::kLanes, tiles = kRowBlock / kRowTile;
+  constexpr std::int64_t lanes = Pack<T>::kLanes, tiles = kRowBlock / kRowTile, size = sizeof(T);
   constexpr bool rounded = Factor<T>::kTogether > 1;
   alignas(64) T sum[kRowTile * kColumnTile * lanes];
   alignas(64) Element<T> a_block[rounded ? kRowBlock * kDepth : tiles * kTileStride];
@@ -166,16 +157,19 @@ void multiply_tile(const Gemm<T>& g, const T* packed, std::int64_t row, std::int
       for (std::int64_t i = row, rows = 0; i < row_end; i += rows, tile += kTileStride, ++number) {
         rows = next_rows(g.c_row.together(i, g.a_row.together(i, row_end - i)));
         T* c = g.c + g.c_row.at(i) + first;
+        // Rows of A that are read next: the processor foresees each only once it is begun.
+        const bool first_use = by_row && !rounded && j == group && i + rows < g.m;
+        const Soon a_rows{g.a + g.a_row.at(i + rows) + p, g.a_row.stride * size,
+                          first_use ? (depth * size + 63) / 64 : 0};
         const Ahead ahead = fetch_ahead(next, packs, count, number, tiles_of(row_end - row));
-        const Target<T> to = whole ? Target<T>{c, g.c_row.stride, add, bias, ahead}
-                                   : Target<T>{sum, packs * lanes, false, nullptr, ahead};
+        const Target<T> to = whole ? Target<T>{c, g.c_row.stride, add, bias, ahead, a_rows}
+                                   : Target<T>{sum, packs * lanes, false, nullptr, ahead, a_rows};
         const auto run = kProducts<T>.by_size[packs - 1][rows - 1];
         if constexpr (rounded)
           run(a_block + (i - row) * a_row, a_row, a_k, panel, count, to);
-        else if (by_row) {
-          if (j == group) fetch_rows(g, i + rows, rows, p, depth);
+        else if (by_row)
           run(g.a + g.a_row.at(i) + p, g.a_row.stride, 1, panel, count, to);
-        } else
+        else
           run(tile, 1, kCopied, panel, count, to);
         for (std::int64_t r = 0; !whole && r < rows; ++r)
           write_row(sum + r * packs * lanes, c + r * g.c_row.stride, bias, valid, add);

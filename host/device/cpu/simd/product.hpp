@@ -56,6 +56,19 @@ Ahead fetch_ahead(const E* next, std::int64_t packs, std::int64_t k, std::int64_
   return {one, each == 2 ? one + bytes : one};
 }
 
+/// Rows that are read or written when a tile's product is done. All their lines at once would keep the product's own
+/// loads waiting, so it fetches them row by row while it runs.
+struct Soon {
+  const void* from;
+  std::int64_t row;  // bytes from one to the next
+  std::int64_t lines;
+};
+
+[[gnu::always_inline]] inline void fetch_row(const Soon& soon, std::int64_t i) {
+  const char* from = static_cast<const char*>(soon.from) + i * soon.row;
+  for (std::int64_t line = 0; line < soon.lines; ++line) __builtin_prefetch(from + line * 64);
+}
+
 /// Where a product goes: row i begins at out + i*row.
 template <class T>
 struct Target {
@@ -64,7 +77,10 @@ struct Target {
   bool add;       // to what is there
   const T* bias;  // a row that every row gets besides, or null
   Ahead ahead;
+  Soon soon = {nullptr, 0, 0};  // besides out
 };
+
+constexpr std::int64_t kWorthwhile = 64;  // elements: else all rows are fetched at once
 
 /// to [M][W packs] = sum over k of x(i, k) * panel [k][W][lanes], where x(i, k) = x[i*x_row + k*x_k]; k counts
 /// elements.
@@ -75,24 +91,31 @@ static void product(const Element<T>* x, std::int64_t x_row, std::int64_t x_k, c
   using F = Factor<T>;
   constexpr auto rows = std::make_integer_sequence<int, M>{};
   constexpr auto packs = std::make_integer_sequence<int, W>{};
-  for (int i = 0; i < M; ++i)
-    for (int w = 0; w < W; ++w) __builtin_prefetch(to.out + i * to.row + w * P::kLanes);
   typename P::Vector sum[M][W] = {};
-  for (std::int64_t k = 0; k < count; ++k, x += x_k, panel += W * P::kLanes) {
-    if constexpr (M > 2) {  // else the panels themselves keep the loads busy
-      __builtin_prefetch(to.ahead.one + k * 64, 0, 2);
-      __builtin_prefetch(to.ahead.other + k * 64, 0, 2);
+  const Soon out{to.out, to.row * static_cast<std::int64_t>(sizeof(T)), (W * kPackBytes + 63) / 64};
+  const int stretches = count >= kWorthwhile ? M : 1;
+  std::int64_t k = 0;
+  for (int stretch = 0; stretch < stretches; ++stretch) {
+    for (int i = stretch; i < (stretches == M ? stretch + 1 : M); ++i) {
+      fetch_row(out, i);
+      fetch_row(to.soon, i);
     }
-    typename P::Vector broadcast[M];
-    unroll(
-        rows, [&](auto i) __attribute__((always_inline)) { broadcast[i] = F::broadcast(x[i * x_row]); });
-    unroll(
-        packs, [&](auto w) __attribute__((always_inline)) {
-          const auto b = F::load(panel + w * P::kLanes);
-          unroll(
-              rows, [&](auto i)
-                        __attribute__((always_inline)) { sum[i][w] = F::multiply_add(broadcast[i], b, sum[i][w]); });
-        });
+    for (const std::int64_t end = count * (stretch + 1) / stretches; k < end; ++k, x += x_k, panel += W * P::kLanes) {
+      if constexpr (M > 2) {  // else the panels themselves keep the loads busy
+        __builtin_prefetch(to.ahead.one + k * 64, 0, 2);
+        __builtin_prefetch(to.ahead.other + k * 64, 0, 2);
+      }
+      typename P::Vector broadcast[M];
+      unroll(
+          rows, [&](auto i) __attribute__((always_inline)) { broadcast[i] = F::broadcast(x[i * x_row]); });
+      unroll(
+          packs, [&](auto w) __attribute__((always_inline)) {
+            const auto b = F::load(panel + w * P::kLanes);
+            unroll(
+                rows, [&](auto i)
+                          __attribute__((always_inline)) { sum[i][w] = F::multiply_add(broadcast[i], b, sum[i][w]); });
+          });
+    }
   }
   if (to.bias)
     unroll(
