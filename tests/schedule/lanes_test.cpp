@@ -175,6 +175,15 @@ TEST(Lanes, EmptyProgram) {
   }
 }
 
+// Workers may not have come as far as their first look when the end is called.
+TEST(Lanes, CloseAtOnce) {
+  for (int round = 0; round < 300; ++round) {
+    cpu::Lanes lanes(2 + round % 3);
+    Work work;
+    if (round % 2 == 0) lanes.run(work);
+  }
+}
+
 TEST(Lanes, RecordsEachLaunch) {
   cpu::Lanes lanes(2);
   FakeProgram p = random_program(5, 20, 2);

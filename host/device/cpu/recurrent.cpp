@@ -7,6 +7,7 @@
 
 #include "device/cpu/recurrent_backward.hpp"
 #include "device/cpu/recurrent_forward.hpp"
+#include "device/cpu/table.hpp"
 #include "device/cpu/team.hpp"
 #include "seqgpu/error.hpp"
 
@@ -14,11 +15,6 @@
 namespace seqgpu::device::cpu {
 
 namespace {
-
-template <class T>
-const T* input(const Arguments& a, int slot) {
-  return static_cast<const T*>(a.inputs[slot]);
-}
 
 template <class Part>
 using Parts = std::array<std::optional<Part>, kMostParts>;
@@ -54,7 +50,7 @@ class ForwardPass {
   std::size_t workspace_bytes() const { return bytes_; }
 
   void run(const Arguments& a) {
-    batch_.build(input<std::int32_t>(a, op::kInLengths));
+    batch_.build(in<std::int32_t>(a, op::kInLengths));
     for (int part = 0; part < count_; ++part)
       parts_[part]->begin(batch_, part, count_, std::max(a.parallel->threads() / count_, 1));
     run_parts(
@@ -89,7 +85,7 @@ class BackwardPass {
   std::size_t workspace_bytes() const { return bytes_; }
 
   void run(const Arguments& a) {
-    batch_.build(input<std::int32_t>(a, op::kInLengths));
+    batch_.build(in<std::int32_t>(a, op::kInLengths));
     weights_.fill(desc_, a);
     const void* inputs[op::kForwardInputs];
     void* const no_outputs[op::kForwardOutputs] = {};
@@ -127,7 +123,7 @@ class BackwardPass {
       add(from.b_projection, z.R, to.b_projection, *a.parallel);
     }
     const auto emit = [&](int slot, const T* sum, std::int64_t gates, std::int64_t valid) {
-      if (auto* out = static_cast<T*>(a.outputs[slot])) unpad_units(sum, gates, valid, 1, out);
+      if (T* gradient = out<T>(a, slot)) unpad_units(sum, gates, valid, 1, gradient);
     };
     emit(op::kGradBih, to.b_ih, z.G, z.valid_H);
     emit(op::kGradBhh, to.b_hh, z.G, z.valid_H);

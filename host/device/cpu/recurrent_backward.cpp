@@ -2,19 +2,10 @@
 
 #include <algorithm>
 
+#include "device/cpu/table.hpp"
+
 // The scan: its units are shared out to a team.
 namespace seqgpu::device::cpu {
-
-namespace {
-template <class T>
-const T* input(const Arguments& a, int slot) {
-  return static_cast<const T*>(a.inputs[slot]);
-}
-template <class T>
-T* output(const Arguments& a, int slot) {
-  return static_cast<T*>(a.outputs[slot]);
-}
-}  // namespace
 
 template <class T>
 BackwardWeights<T> BackwardWeights<T>::take(Carver& carver, const op::RecurrentDesc& desc) {
@@ -31,17 +22,17 @@ template <class T>
 void BackwardWeights<T>::fill(const op::RecurrentDesc& desc, const Arguments& a) {
   const Sizes<T> z(desc);
   const std::int64_t H = z.valid_H, R = z.valid_R, first = z.cell.two_phase ? z.G - 1 : z.G;
-  const T* r = input<T>(a, op::kInWhh);
+  const T* r = in<T>(a, op::kInWhh);
   const auto& kernels = simd().recurrent<T>(desc.precision);
   // Transposed: units are R's columns, k runs over gates and their units.
   pack_all(kernels, {r, 1, 0, R, 1, first * H, R}, z.R, panels, *a.parallel);
   if (z.cell.two_phase)
     pack_all(kernels, {r + first * H * R, 1, 0, R, 1, H, R}, z.R, panels + first * z.H * z.R, *a.parallel);
   if (desc.projection)
-    pack_all(kernels, {input<T>(a, op::kInProj), 1, 0, H, 1, R, H}, z.H, projection_panels, *a.parallel);
-  pad_units(input<T>(a, op::kInUnit), z.cell.unit_parameters, H, 1, unit);
-  if (output<T>(a, op::kGradX))
-    gemm_pack<T>(d_inputs_product<T>(z, desc, 0, nullptr, input<T>(a, op::kInWih)), w_ih, *a.parallel);
+    pack_all(kernels, {in<T>(a, op::kInProj), 1, 0, H, 1, R, H}, z.H, projection_panels, *a.parallel);
+  pad_units(in<T>(a, op::kInUnit), z.cell.unit_parameters, H, 1, unit);
+  if (out<T>(a, op::kGradX))
+    gemm_pack<T>(d_inputs_product<T>(z, desc, 0, nullptr, in<T>(a, op::kInWih)), w_ih, *a.parallel);
 }
 
 template <class T>
@@ -100,7 +91,7 @@ void Backward<T>::begin(const Order& batch, int part, int parts, int threads, co
   units_ = chunk_ranges(kernels, z_.H, 1, chunks_);
   outputs_ = chunk_ranges(kernels, z_.R, 1, chunks_);
   if (forward_) forward_->begin(batch, part, parts, chunks_);
-  const auto to = [&](int slot, T* own) { return first_ || !output<T>(a, slot) ? output<T>(a, slot) : own; };
+  const auto to = [&](int slot, T* own) { return first_ || !out<T>(a, slot) ? out<T>(a, slot) : own; };
   sums_.w_ih = to(op::kGradWih, own_.w_ih);
   sums_.w_hh = to(op::kGradWhh, own_.w_hh);
   sums_.projection = to(op::kGradProj, own_.projection);
@@ -114,12 +105,12 @@ void Backward<T>::clear(const Arguments& a) {
   std::fill_n(sums_.b_projection, z_.R, T(0));
   for (std::int64_t s = 0; s < z_.S; ++s) {
     const std::int64_t width = z_.width(s), valid = z_.valid_width(s);
-    const T* from = input<T>(a, op::kInDFinal0 + static_cast<int>(s));
+    const T* from = in<T>(a, op::kInDFinal0 + static_cast<int>(s));
     std::fill_n(d_state_[s], desc_.N * width, T(0));
     for (std::int64_t j = 0; from && j < desc_.N; ++j)
       std::copy_n(from + order_.sequence[j] * valid, valid, d_state_[s] + j * width);
   }
-  const auto* counter = input<std::int64_t>(a, op::kInStep);
+  const auto* counter = in<std::int64_t>(a, op::kInStep);
   draw_ = counter ? static_cast<std::uint64_t>(*counter) : 0;
   if (z_.dropout) draw_dropout(desc_, draw_, order_, z_.R, mask_);
 }
@@ -127,7 +118,7 @@ void Backward<T>::clear(const Arguments& a) {
 /// Adds the gradients that the caller has for this step's states.
 template <class T>
 void Backward<T>::take_outputs(std::int64_t s, std::int64_t state, Range columns, const Arguments& a) const {
-  const T* from = input<T>(a, state == 0 ? op::kInDOutput : op::kInDStates0 + static_cast<int>(state) - 1);
+  const T* from = in<T>(a, state == 0 ? op::kInDOutput : op::kInDStates0 + static_cast<int>(state) - 1);
   const std::int64_t width = z_.width(state), valid = z_.valid_width(state), last = std::min(columns.last, valid);
   for (std::int64_t j = 0; from && j < order_.active[s]; ++j) {
     const T* d = from + order_.outside(j, s) * valid;
@@ -248,7 +239,7 @@ void Backward<T>::recur(std::int64_t s, Range units, Range outputs, const Argume
       d_state_[0][i] = z_.dropout ? d_entering_[i] * mask_[i] : d_entering_[i];
       if (z_.cell.reads_hidden) d_state_[0][i] += direct_[i];
     }
-  const auto* resets = input<std::int32_t>(a, op::kInResets);
+  const auto* resets = in<std::int32_t>(a, op::kInResets);
   for (std::int64_t i = 0; i < z_.S; ++i) {
     const Range columns = i == 0 ? outputs : units;
     const std::int64_t width = z_.width(i), last = std::min(columns.last, z_.valid_width(i));
@@ -344,12 +335,12 @@ void Backward<T>::run_block(int chunk, std::int64_t phase, Steps block, const Ar
 template <class T>
 void Backward<T>::end(const Arguments& a) const {
   for (std::int64_t i = 0; i < z_.S; ++i) {
-    T* out = output<T>(a, op::kGradState0 + static_cast<int>(i));
+    T* d_state = out<T>(a, op::kGradState0 + static_cast<int>(i));
     const std::int64_t valid = z_.valid_width(i);
-    for (std::int64_t j = 0; out && j < desc_.N; ++j)
-      std::copy_n(d_state_[i] + j * z_.width(i), valid, out + order_.sequence[j] * valid);
+    for (std::int64_t j = 0; d_state && j < desc_.N; ++j)
+      std::copy_n(d_state_[i] + j * z_.width(i), valid, d_state + order_.sequence[j] * valid);
   }
-  T* d_x = output<T>(a, op::kGradX);  // zero past the lengths
+  T* d_x = out<T>(a, op::kGradX);  // zero past the lengths
   for (std::int64_t j = 0; d_x && order_.rows < desc_.N * desc_.T && j < desc_.N; ++j)
     for (std::int64_t t = order_.length[j]; t < desc_.T; ++t)
       std::fill_n(d_x + (t * order_.caller_N + order_.sequence[j]) * desc_.I, desc_.I, T(0));

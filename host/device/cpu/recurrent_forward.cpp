@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "device/cpu/table.hpp"
+
 // The scan goes over packed rows (see recurrent_plan.hpp), its units shared out to a team: every thread multiplies by
 // its own units' weights, runs their gates, and hands on their states.
 namespace seqgpu::device::cpu {
@@ -25,13 +27,6 @@ Forward<T>::Forward(const op::RecurrentDesc& part, Carver& workspace, Carver& re
   }
 }
 
-namespace {
-template <class T>
-const T* input(const Arguments& a, int slot) {
-  return static_cast<const T*>(a.inputs[slot]);
-}
-}  // namespace
-
 template <class T>
 void Forward<T>::begin(const Order& batch, int part, int parts, int threads) {
   const auto& kernels = simd().recurrent<T>(desc_.precision);
@@ -44,7 +39,7 @@ void Forward<T>::begin(const Order& batch, int part, int parts, int threads) {
 
 template <class T>
 void Forward<T>::draw_mask(const Arguments& a) {
-  const auto* counter = input<std::int64_t>(a, op::kInStep);
+  const auto* counter = in<std::int64_t>(a, op::kInStep);
   draw_ = counter ? static_cast<std::uint64_t>(*counter) : 0;
   if (z_.dropout) draw_dropout(desc_, draw_, order_, z_.R, mask_);
 }
@@ -53,14 +48,14 @@ template <class T>
 void Forward<T>::load_initial(const Arguments& a) {
   for (std::int64_t i = 0; i < z_.S; ++i) {
     const std::int64_t width = z_.width(i), valid = z_.valid_width(i), entered = order_.active[0];
-    const T* from = input<T>(a, op::kInState0 + static_cast<int>(i));
+    const T* from = in<T>(a, op::kInState0 + static_cast<int>(i));
     T* to = before(0, i);
     std::fill(to, to + entered * width, T(0));
     for (std::int64_t j = 0; from && j < entered; ++j)
       std::copy_n(from + order_.sequence[j] * valid, valid, to + j * width);
-    auto* out = static_cast<T*>(a.outputs[op::kOutFinal0 + i]);
-    for (std::int64_t j = entered; out && j < desc_.N; ++j) {  // length 0: the first state is the last
-      T* final = out + order_.sequence[j] * valid;
+    auto* finals = out<T>(a, op::kOutFinal0 + i);
+    for (std::int64_t j = entered; finals && j < desc_.N; ++j) {  // length 0: the first state is the last
+      T* final = finals + order_.sequence[j] * valid;
       from ? std::copy_n(from + order_.sequence[j] * valid, valid, final) : std::fill_n(final, valid, T(0));
     }
     if (entered > 0) enter(0, i, {0, width}, a);
@@ -72,7 +67,7 @@ template <class T>
 void Forward<T>::enter(std::int64_t s, std::int64_t state, Range columns, const Arguments& a) const {
   const std::int64_t rows = order_.active[s], width = z_.width(state);
   T* states = before(s, state);
-  const auto* resets = input<std::int32_t>(a, op::kInResets);
+  const auto* resets = in<std::int32_t>(a, op::kInResets);
   for (std::int64_t j = 0; resets && j < rows; ++j)
     if (resets[order_.outside(j, s)] != 0)
       std::fill(states + j * width + columns.first, states + j * width + columns.last, T(0));
@@ -148,8 +143,8 @@ void Forward<T>::publish(std::int64_t s, std::int64_t state, Range columns, cons
   const std::int64_t width = z_.width(state), valid = z_.valid_width(state);
   const std::int64_t count = std::min(columns.last, valid) - columns.first;
   const T* next = before(s + 1, state) + columns.first;
-  auto* all = static_cast<T*>(a.outputs[state == 0 ? op::kOutY : op::kOutStates0 + static_cast<int>(state) - 1]);
-  auto* final = static_cast<T*>(a.outputs[op::kOutFinal0 + state]);
+  auto* all = out<T>(a, state == 0 ? op::kOutY : op::kOutStates0 + static_cast<int>(state) - 1);
+  auto* final = out<T>(a, op::kOutFinal0 + state);
   for (std::int64_t j = 0; all && j < order_.active[s]; ++j)
     std::copy_n(next + j * width, count, all + order_.outside(j, s) * valid + columns.first);
   for (std::int64_t j = order_.active[s + 1]; final && j < order_.active[s]; ++j)
@@ -174,7 +169,7 @@ void Forward<T>::clear_padding(const Arguments& a) const {
   if (order_.rows == desc_.N * desc_.T) return;
   for (std::int64_t i = 0; i < z_.S; ++i) {
     const std::int64_t valid = z_.valid_width(i);
-    auto* all = static_cast<T*>(a.outputs[i == 0 ? op::kOutY : op::kOutStates0 + static_cast<int>(i) - 1]);
+    auto* all = out<T>(a, i == 0 ? op::kOutY : op::kOutStates0 + static_cast<int>(i) - 1);
     for (std::int64_t j = 0; all && j < desc_.N; ++j)
       for (std::int64_t t = order_.length[j]; t < desc_.T; ++t)
         std::fill_n(all + (t * order_.caller_N + order_.sequence[j]) * valid, valid, T(0));
@@ -191,7 +186,7 @@ void Forward<T>::keep_states(std::int64_t s) {
 template <class T>
 void Forward<T>::gather(int chunk, std::int64_t first, std::int64_t last, const Arguments& a) {
   for (std::int64_t s = first + chunk; !order_.in_place() && s < last; s += chunks_)
-    gather_step(order_, input<T>(a, op::kInX), desc_.I, s, x_ + (order_.base[s] - order_.base[first]) * desc_.I);
+    gather_step(order_, in<T>(a, op::kInX), desc_.I, s, x_ + (order_.base[s] - order_.base[first]) * desc_.I);
 }
 
 template <class T>
@@ -199,7 +194,7 @@ void Forward<T>::multiply_inputs(int chunk, std::int64_t first, std::int64_t las
   const std::int64_t rows = order_.base[last] - order_.base[first];
   Gemm<T> g = inputs_product<T>(z_, desc_, x_, rows, nullptr, weights_.b_ih, wx_);
   if (order_.in_place()) {
-    g.a = input<T>(a, op::kInX) + order_.outside(0, first) * desc_.I;
+    g.a = in<T>(a, op::kInX) + order_.outside(0, first) * desc_.I;
     g.a_row = order_.outside_rows(desc_.I);
   }
   for_each_group(z_.G, z_.H, units_[static_cast<std::size_t>(chunk)], gemm_group_columns<T>(desc_.precision),

@@ -1,20 +1,13 @@
 #include <algorithm>
 
 #include "device/cpu/recurrent_backward.hpp"
+#include "device/cpu/table.hpp"
 
 // What follows the scan of a block of steps: the products of the gradients of its gates with what the gates had read.
 // A product is shared out by groups of columns; each member of the team packs its own.
 namespace seqgpu::device::cpu {
 
 namespace {
-template <class T>
-const T* input(const Arguments& a, int slot) {
-  return static_cast<const T*>(a.inputs[slot]);
-}
-template <class T>
-T* output(const Arguments& a, int slot) {
-  return static_cast<T*>(a.outputs[slot]);
-}
 
 /// C (+)= A^T B over the rows of a block, A [rows, a_col], B [rows, n].
 template <class T>
@@ -72,7 +65,7 @@ void Backward<T>::add_input_weight(int chunk, Steps block, const Arguments& a) {
   const std::int64_t GH = z_.G * z_.valid_H, I = desc_.I;
   auto g = rows_product<T>(rows(block), GH, I, d_wx_, GH, x_, I, sums_.w_ih, block.last < order_.steps);
   if (!copies_x() && g.k > 0) {
-    g.b = input<T>(a, op::kInX) + order_.outside(0, block.first) * I;
+    g.b = in<T>(a, op::kInX) + order_.outside(0, block.first) * I;
     g.b_row = order_.outside_rows(I);
   }
   multiply(g, chunk);
@@ -103,11 +96,11 @@ void Backward<T>::add_projection(int chunk, Steps block) {
 /// d x = d wx W
 template <class T>
 void Backward<T>::multiply_x(int chunk, Steps block, const Arguments& a) {
-  T* out = output<T>(a, op::kGradX);
+  T* d_x = out<T>(a, op::kGradX);
   const std::int64_t count = rows(block);
-  if (!out || count == 0) return;
+  if (!d_x || count == 0) return;
   auto g = d_inputs_product<T>(z_, desc_, count, d_wx_, nullptr);
-  g.c = order_.in_place() ? out + order_.outside(0, block.first) * desc_.I : d_x_;
+  g.c = order_.in_place() ? d_x + order_.outside(0, block.first) * desc_.I : d_x_;
   g.c_row = order_.in_place() ? order_.outside_rows(desc_.I) : Rows(desc_.I);
   const std::int64_t columns = gemm_group_columns<T>(g.precision), groups = (g.n + columns - 1) / columns;
   gemm_packed_groups(g, weights_.w_ih, groups * chunk / chunks_, groups * (chunk + 1) / chunks_);
@@ -115,11 +108,11 @@ void Backward<T>::multiply_x(int chunk, Steps block, const Arguments& a) {
 
 template <class T>
 void Backward<T>::scatter_x(int chunk, Steps block, const Arguments& a) {
-  T* out = output<T>(a, op::kGradX);
+  T* d_x = out<T>(a, op::kGradX);
   const std::int64_t I = desc_.I;
-  for (std::int64_t s = block.first + chunk; out && !order_.in_place() && s < block.last; s += chunks_)
+  for (std::int64_t s = block.first + chunk; d_x && !order_.in_place() && s < block.last; s += chunks_)
     order_.for_each_run(s, [&](std::int64_t j, std::int64_t count) {
-      std::copy_n(d_x_ + (row(s) + j) * I, count * I, out + order_.outside(j, s) * I);
+      std::copy_n(d_x_ + (row(s) + j) * I, count * I, d_x + order_.outside(j, s) * I);
     });
 }
 
@@ -128,7 +121,7 @@ void Backward<T>::run_product(int chunk, std::int64_t which, Steps block, const 
   switch (which) {
     case 0:
       for (std::int64_t s = block.first + chunk; sums_.w_ih && copies_x() && s < block.last; s += chunks_)
-        gather_step(order_, input<T>(a, op::kInX), desc_.I, s, x_ + row(s) * desc_.I);
+        gather_step(order_, in<T>(a, op::kInX), desc_.I, s, x_ + row(s) * desc_.I);
       return;
     case 1: return add_input_weight(chunk, block, a);
     case 2: return add_recurrent_weight(chunk, false, block);
