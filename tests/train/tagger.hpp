@@ -18,6 +18,13 @@ struct TaggerOptions {
   std::uint64_t seed = 11;
 };
 
+inline constexpr CellKind kCells[] = {CellKind::elman, CellKind::lstm, CellKind::gru, CellKind::gru_reset_before};
+
+inline TaggerOptions everything(CellKind cell) {
+  return {.cell = cell, .layers = 2, .dropout = 0.2f, .recurrent_dropout = 0.2f, .zoneout = 0.1f, .radius = 1};
+}
+inline Adam adam_with_all() { return {.rate = 0.01f, .clip_norm = 1.f, .clip_value = 0.5f, .ema_decay = 0.9f}; }
+
 /// ids -> embedding -> layers -> linear, over ragged batches, with all that a training step can hold.
 struct Tagger {
   static constexpr std::int64_t kVocabulary = 12, kLabels = 5;

@@ -14,17 +14,13 @@
 namespace seqgpu {
 namespace {
 
+using support::adam_with_all;
+using support::everything;
+using support::kCells;
 using support::Tagger;
 using support::tagger_batch;
 using support::TaggerOptions;
 using support::widen;
-
-const CellKind kCells[] = {CellKind::elman, CellKind::lstm, CellKind::gru, CellKind::gru_reset_before};
-
-TaggerOptions everything(CellKind cell) {
-  return {.cell = cell, .layers = 2, .dropout = 0.2f, .recurrent_dropout = 0.2f, .zoneout = 0.1f, .radius = 1};
-}
-Adam adam_with_all() { return {.rate = 0.01f, .clip_norm = 1.f, .clip_value = 0.5f, .ema_decay = 0.9f}; }
 
 TEST(Trainer, SteadyStateAllocatesNothing) {
   for (const int threads : {1, 2, 3}) {
