@@ -86,6 +86,19 @@ def costs(rows):
     return found
 
 
+def ragged_costs(rows):
+    """What ragged lengths cost beyond their valid steps: our time over that of the same layer at full length, ours too,
+    times the share of its work that is left."""
+    found = []
+    plain = {tuple(r[k] for k in KEY): r for r in rows if r["limit"]}
+    for r in plain.values():
+        full = plain.get((r["workload"].removesuffix("_ragged"), r["pass"], r["threads"])) if r["group"] == "ragged" else None
+        if full:
+            share = r["limit"]["flops"] / full["limit"]["flops"]
+            found.append({**{k: r[k] for k in KEY}, "cost": r["ours"]["median"] / (full["ours"]["median"] * share)})
+    return found
+
+
 SATURATED = 1.15  # of the least time per sequence
 LINEAR = (0.9, 1.1)
 
@@ -139,6 +152,7 @@ def targets(rows):
         ("PyTorch's time over ours, training", training, "of_pytorch", 1.5, True),
         ("PyTorch's time over ours, training, N = 1", [r for r in training if r.get("N") == 1], "of_pytorch", 5.0, True),
         ("ragged: the best peer's time over ours", ragged, "ratio", 3.0, True),
+        ("ragged: times the full-length layer's time for the valid steps", ragged_costs(rows), "cost", 1.2, False),
         ("ragged: ours over the limit of the valid steps", ragged, "over_limit", 1.2, False),
         ("peephole, projection, dropout: times the plain layer", costs_at_most, "cost", 1.2, False),
         ("bf16: the plain layer's time over it", bf16, "gain", 1.6, True),
