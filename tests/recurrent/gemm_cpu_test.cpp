@@ -88,6 +88,18 @@ TEST_P(GemmCpu, MatchesLoops) {
   device::cpu::set_simd_limit("");
 }
 
+// B of more than 1 MiB: one thread takes higher tiles then than three do, the last of them not full.
+TEST_P(GemmCpu, LargeBHasTheSameBitsInHighTiles) {
+  if (!device::cpu::set_simd_limit(GetParam())) GTEST_SKIP() << "this processor or build lacks " << GetParam();
+  for (const bool a_transposed : {false, true})
+    for (const std::int64_t m : {144, 301}) {
+      const Case c{m, 530, 601, a_transposed, false, true, true};
+      expect_correct<float>(c, 6e-8);
+      expect_correct<double>(c, 1.2e-16);
+    }
+  device::cpu::set_simd_limit("");
+}
+
 INSTANTIATE_TEST_SUITE_P(Simd, GemmCpu, testing::Values("baseline", "avx2", "avx512"),
                          [](const auto& info) { return std::string(info.param); });
 
@@ -108,42 +120,44 @@ TEST(GemmCpuBf16, MatchesLoopsOverRoundedNumbers) {
 // columns at a time.
 TEST_P(GemmCpu, TakesRowsInGroups) {
   if (!device::cpu::set_simd_limit(GetParam())) GTEST_SKIP() << "this processor or build lacks " << GetParam();
-  constexpr std::int64_t m = 101, n = 150, k = 300, group = 9;
-  support::SerialParallel serial;
-  std::mt19937 random(1);
-  std::uniform_real_distribution<float> uniform(-1, 1);
-  std::vector<float> a(m * k), b(k * n), want(m * n);
-  for (float& x : a) x = uniform(random);
-  for (float& x : b) x = uniform(random);
-  Gemm<float> g{
-      .m = m, .n = n, .k = k, .a = a.data(), .a_row = k, .b = b.data(), .b_row = n, .c = want.data(), .c_row = n};
-  std::vector<std::byte> scratch(device::cpu::gemm_workspace<float>(m, n, k));
-  device::cpu::gemm(g, scratch.data(), serial);
-  for (const int sign : {1, -1}) {
-    // Row i at (i / group)*far + i % group * width, from the first, which is the last group's where far is negative.
-    const auto spread = [&](const std::vector<float>& from, std::int64_t rows, std::int64_t width,
-                            std::int64_t* first) {
-      const std::int64_t groups = (rows + group - 1) / group, far = (group + 2) * width;
-      std::vector<float> to(static_cast<std::size_t>(groups * far), 7.f);
-      *first = sign > 0 ? 0 : (groups - 1) * far;
-      const device::cpu::Rows at(width, group, sign * far);
-      for (std::int64_t i = 0; i < rows; ++i)
-        std::copy_n(from.begin() + i * width, width, to.begin() + *first + at.at(i));
-      return to;
-    };
-    std::int64_t a_first, b_first, c_first;
-    const auto a_spread = spread(a, m, k, &a_first), b_spread = spread(b, k, n, &b_first);
-    auto c = spread(std::vector<float>(m * n), m, n, &c_first);
-    g.a = a_spread.data() + a_first, g.a_row = {k, group, sign * (group + 2) * k};
-    g.b = b_spread.data() + b_first, g.b_row = {n, group, sign * (group + 2) * n};
-    g.c = c.data() + c_first, g.c_row = {n, group, sign * (group + 2) * n};
-    const std::int64_t columns = device::cpu::gemm_group_columns<float>(Precision::f32);
-    const std::int64_t groups = (n + columns - 1) / columns;
-    for (const std::int64_t middle : {groups / 2, groups}) {
-      for (std::int64_t i = 0; i < groups; ++i) device::cpu::gemm_pack_group(g, i, scratch.data());
-      device::cpu::gemm_packed_groups(g, scratch.data(), 0, middle);
-      device::cpu::gemm_packed_groups(g, scratch.data(), middle, groups);
-      EXPECT_EQ(c, spread(want, m, n, &c_first)) << sign;
+  constexpr std::int64_t m = 301, k = 300, group = 9;
+  for (const std::int64_t n : {150, 900}) {  // in high tiles, too
+    support::SerialParallel serial;
+    std::mt19937 random(1);
+    std::uniform_real_distribution<float> uniform(-1, 1);
+    std::vector<float> a(m * k), b(k * n), want(m * n);
+    for (float& x : a) x = uniform(random);
+    for (float& x : b) x = uniform(random);
+    Gemm<float> g{
+        .m = m, .n = n, .k = k, .a = a.data(), .a_row = k, .b = b.data(), .b_row = n, .c = want.data(), .c_row = n};
+    std::vector<std::byte> scratch(device::cpu::gemm_workspace<float>(m, n, k));
+    device::cpu::gemm(g, scratch.data(), serial);
+    for (const int sign : {1, -1}) {
+      // Row i at (i / group)*far + i % group * width, from the first, which is the last group's where far is negative.
+      const auto spread = [&](const std::vector<float>& from, std::int64_t rows, std::int64_t width,
+                              std::int64_t* first) {
+        const std::int64_t groups = (rows + group - 1) / group, far = (group + 2) * width;
+        std::vector<float> to(static_cast<std::size_t>(groups * far), 7.f);
+        *first = sign > 0 ? 0 : (groups - 1) * far;
+        const device::cpu::Rows at(width, group, sign * far);
+        for (std::int64_t i = 0; i < rows; ++i)
+          std::copy_n(from.begin() + i * width, width, to.begin() + *first + at.at(i));
+        return to;
+      };
+      std::int64_t a_first, b_first, c_first;
+      const auto a_spread = spread(a, m, k, &a_first), b_spread = spread(b, k, n, &b_first);
+      auto c = spread(std::vector<float>(m * n), m, n, &c_first);
+      g.a = a_spread.data() + a_first, g.a_row = {k, group, sign * (group + 2) * k};
+      g.b = b_spread.data() + b_first, g.b_row = {n, group, sign * (group + 2) * n};
+      g.c = c.data() + c_first, g.c_row = {n, group, sign * (group + 2) * n};
+      const std::int64_t columns = device::cpu::gemm_group_columns<float>(Precision::f32);
+      const std::int64_t groups = (n + columns - 1) / columns;
+      for (const std::int64_t middle : {groups / 2, groups}) {
+        for (std::int64_t i = 0; i < groups; ++i) device::cpu::gemm_pack_group(g, i, scratch.data());
+        device::cpu::gemm_packed_groups(g, scratch.data(), 0, middle);
+        device::cpu::gemm_packed_groups(g, scratch.data(), middle, groups);
+        EXPECT_EQ(c, spread(want, m, n, &c_first)) << sign;
+      }
     }
   }
   device::cpu::set_simd_limit("");
