@@ -18,6 +18,8 @@ struct RecurrentDesc {
   bool training = false;                           // keep the reserve for backward; draw masks
   std::int64_t segment = 0;  // the reserve holds states every so many steps, backward runs forward again from each; 0:
                              // all it needs
+  bool paired = false;  // the same layer in the other direction reads the same x: the two run side by side. Set by the
+                        // scheduler, alike for both passes
   Activation activation = Activation::tanh;
   Activation output_activation = Activation::tanh;
   bool coupled_gates = false;

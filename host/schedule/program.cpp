@@ -14,6 +14,30 @@ using graph::Storage;
 
 std::size_t at(int i) { return static_cast<std::size_t>(i); }
 
+/// The two directions of a layer know of each other: nobody else need take a part of their work.
+void pair_directions(graph::Data& data, const std::vector<Placed>& order) {
+  std::vector<std::pair<int, op::RecurrentForwardDesc*>> layers;  // their x
+  for (const Placed& placed : order) {
+    graph::Node& node = data.nodes[at(placed.node)];
+    auto* one = std::get_if<op::RecurrentForwardDesc>(&node.desc);
+    if (!one) continue;
+    const int x = node.inputs[op::kInX];
+    for (const auto& [its_x, other] : layers) {
+      if (x == its_x && one->direction != other->direction && one->cell == other->cell && one->H == other->H)
+        one->paired = other->paired = true;
+    }
+    layers.emplace_back(x, one);
+  }
+  for (const Placed& placed : order) {
+    graph::Node& node = data.nodes[at(placed.node)];
+    auto* backward = std::get_if<op::RecurrentBackwardDesc>(&node.desc);
+    const int reserve = backward ? node.inputs[op::kInReserve] : -1;
+    if (reserve < 0) continue;
+    const graph::Node& forward = data.nodes[at(data.values[at(reserve)].producer)];
+    backward->paired = std::get<op::RecurrentForwardDesc>(forward.desc).paired;
+  }
+}
+
 /// Whether all that a step prepares from are parameters.
 bool from_parameters(const graph::Data& data, const Step& step) {
   for (std::size_t i = 0; i < step.inputs.size() && i < 32; ++i) {
@@ -149,6 +173,7 @@ Program plan(graph::Data data, const device::OpTable& table, int streams, bool k
   p.offsets.assign(p.graph.values.size(), -1);
   for (const graph::ValueInfo& value : p.graph.values) p.bytes.push_back(value.bytes());
   const std::vector<Placed> order = order_nodes(p.graph, streams);
+  pair_directions(p.graph, order);
   choose_all(p, table, order, keep_prepared);
   place_memory(p, order);
   check_in_place(p);

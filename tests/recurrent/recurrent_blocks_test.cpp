@@ -21,6 +21,14 @@ TEST(RecurrentBlocks, AreSeveral) {
   op::RecurrentDesc desc;
   desc.T = kT, desc.N = kN;
   ASSERT_EQ(device::cpu::parts_of(desc), 2);
+  for (const std::int64_t N : {15, 16, 31, 32}) {
+    desc.N = N;
+    desc.paired = false;
+    EXPECT_EQ(device::cpu::parts_of(desc), N < 16 ? 1 : 2) << N;
+    desc.paired = true;
+    EXPECT_EQ(device::cpu::parts_of(desc), N < 32 ? 1 : 2) << N;
+  }
+  desc.N = kN, desc.paired = false;
   op::RecurrentDesc part = device::cpu::part_of(desc, 0, 2);
   ASSERT_EQ(device::cpu::block_steps(part), 14);
   part.segment = 20;
@@ -30,10 +38,11 @@ TEST(RecurrentBlocks, AreSeveral) {
 }
 
 TEST(RecurrentBlocks, MatchReference) {
-  for_each_layer(kT, kN, 3, 5, [&](const Variant& v, const Layer& l) {
-    for (const bool training : {false, true})
-      expect_matches(forward_only<double>(l, training), expected(l, training), 1e-12, name_of(v, l));
-  });
+  for (const int N : {kN, 16, 31})
+    for_each_layer(kT, N, 3, 5, [&](const Variant& v, const Layer& l) {
+      for (const bool training : {false, true})
+        expect_matches(forward_only<double>(l, training), expected(l, training), 1e-12, name_of(v, l));
+    });
 }
 
 // Along one random direction for each tensor.
@@ -103,6 +112,30 @@ TEST(RecurrentBlocks, AreTheSameBitsOnAnyThreads) {
       EXPECT_EQ(Session<float>(l, false).forward(threaded).y, Session<float>(l, false).forward(serial).y);
     }
   });
+}
+
+// Beside the other direction a layer leaves threads to it.
+TEST(RecurrentBlocks, OfAPairAreTheSameBitsOnAnyThreads) {
+  support::SerialParallel serial;
+  for (const int N : {20, kN})
+    for_each_layer(11, N, 3, 70, [&](const Variant& v, Layer l) {
+      l.desc.paired = true;
+      Session<float> alone(l, true);
+      Result want = alone.forward(serial);
+      alone.backward(serial, want);
+      const auto inferred = Session<float>(l, false).forward(serial).y;
+      for (const int threads : {2, 3, 4, 5}) {
+        SCOPED_TRACE(name_of(v, l) + " threads " + std::to_string(threads));
+        support::ThreadedParallel threaded(threads);
+        Session<float> session(l, true);
+        Result got = session.forward(threaded);
+        session.backward(threaded, got);
+        EXPECT_EQ(got.y, want.y);
+        for (int s = 0; s < 2; ++s) EXPECT_EQ(got.final[s], want.final[s]) << s;
+        for (int g = 0; g < op::kBackwardOutputs; ++g) EXPECT_EQ(got.gradient[g], want.gradient[g]) << g;
+        EXPECT_EQ(Session<float>(l, false).forward(threaded).y, inferred);
+      }
+    });
 }
 
 // Of a batch of several lengths each part gets long ones and short ones.

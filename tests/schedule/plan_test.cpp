@@ -313,6 +313,61 @@ TEST(Plan, DirectionsRunOnDifferentStreams) {
   }
 }
 
+/// Whether the recurrent steps of a plan are paired, forward first.
+std::vector<bool> paired_steps(const Program& p) {
+  std::vector<bool> forward, backward;
+  for (const Step& s : p.steps) {
+    const auto& desc = p.graph.nodes[s.node].desc;
+    if (const auto* d = std::get_if<op::RecurrentForwardDesc>(&desc)) forward.push_back(d->paired);
+    if (const auto* d = std::get_if<op::RecurrentBackwardDesc>(&desc)) backward.push_back(d->paired);
+  }
+  forward.insert(forward.end(), backward.begin(), backward.end());
+  return forward;
+}
+
+TEST(Plan, DirectionsOfALayerArePaired) {
+  static const Device device = cpu_device(1);
+  Parameters parameters(device, 1);
+  for (const bool both : {false, true}) {
+    const nn::Recurrent rnn(parameters, both ? "both" : "one",
+                            {.cell = CellKind::gru, .input = 8, .hidden = 8, .layers = 2, .bidirectional = both});
+    for (const int streams : {1, 3}) {
+      Graph g(true);
+      g.bind("x", {5, 4, 8});
+      const Value y = rnn(g.input("x", DType::f32, {"T", "N", "I"}));
+      EXPECT_EQ(paired_steps(plan(training_step(g, reduce_all(y, Reduction::sum)), streams)),
+                std::vector<bool>(both ? 8 : 4, both));
+    }
+  }
+}
+
+// A direction that nobody wants is not there; layers of other widths are not alike.
+TEST(Plan, OnlyLayersThatRunArePaired) {
+  const auto paired = [](std::int64_t other_units, bool wanted) {
+    Graph g;
+    g.bind("x", {5, 4, 3});
+    const Value x = g.input("x", DType::f32, {"T", "N", "I"});
+    const auto layer = [&](Direction direction, std::int64_t H) {
+      const std::string units = std::to_string(H), name = direction == Direction::reverse ? "back" : "there";
+      g.bind(name + "_ih", {H, 3});
+      g.bind(name + "_hh", {H, H});
+      RecurrentOptions o;
+      o.cell = CellKind::elman, o.direction = direction;
+      RecurrentWeights w;
+      w.w_ih = g.input(name + "_ih", DType::f32, {units.c_str(), "I"});
+      w.w_hh = g.input(name + "_hh", DType::f32, {units.c_str(), units.c_str()});
+      return recurrent(x, o, w).output;
+    };
+    const Value there = layer(Direction::forward, 6), back = layer(Direction::reverse, other_units);
+    g.output("there", there);
+    if (wanted) g.output("back", back);
+    return paired_steps(plan(std::move(g.data()), 2));
+  };
+  EXPECT_EQ(paired(6, true), (std::vector<bool>{true, true}));
+  EXPECT_EQ(paired(6, false), (std::vector<bool>{false}));
+  EXPECT_EQ(paired(7, true), (std::vector<bool>{false, false}));
+}
+
 TEST(Plan, KeepsWhatIsReadLater) {
   Graph g;
   g.bind("x", {4, 4});

@@ -35,13 +35,18 @@ void run_parts(Parts<Part>& parts, int count, Parallel& parallel, Phases&& phase
   });
 }
 
+/// How many threads a layer cuts its work for: the other direction, which runs meanwhile, has as many.
+int threads_of(const op::RecurrentDesc& desc, const Parallel& parallel) {
+  return std::max(parallel.threads() / (desc.paired ? 2 : 1), 1);
+}
+
 template <class T>
 class ForwardPass {
  public:
   /// @param parts  of the batch. In inference no sum depends on it: one thread takes all at once, and reads the weights
   /// of a step once
   ForwardPass(const op::RecurrentDesc& desc, int parts, void* workspace, const void* prepared, void* reserve)
-      : count_(parts) {
+      : desc_(desc), count_(parts) {
     Carver carver{static_cast<std::byte*>(workspace)}, kept{static_cast<std::byte*>(reserve)};
     batch_ = Order::take(carver, desc);
     for (int part = 0; part < count_; ++part) parts_[part].emplace(part_of(desc, part, count_), carver, kept, prepared);
@@ -52,13 +57,14 @@ class ForwardPass {
   void run(const Arguments& a) {
     batch_.build(in<std::int32_t>(a, op::kInLengths));
     for (int part = 0; part < count_; ++part)
-      parts_[part]->begin(batch_, part, count_, std::max(a.parallel->threads() / count_, 1));
+      parts_[part]->begin(batch_, part, count_, std::max(threads_of(desc_, *a.parallel) / count_, 1));
     run_parts(
         parts_, count_, *a.parallel, [](const Forward<T>& part) { return part.phases(); },
         [&](Forward<T>& part, int chunk, std::int64_t phase) { part.run(chunk, phase, a); });
   }
 
  private:
+  const op::RecurrentDesc& desc_;
   int count_;
   Order batch_;
   Parts<Forward<T>> parts_;
@@ -95,7 +101,7 @@ class BackwardPass {
 
     std::int64_t segments = 0;
     for (int part = 0; part < count_; ++part) {
-      parts_[part]->begin(batch_, part, count_, std::max(a.parallel->threads() / count_, 1), a);
+      parts_[part]->begin(batch_, part, count_, std::max(threads_of(desc_, *a.parallel) / count_, 1), a);
       segments = std::max(segments, parts_[part]->segments());
     }
     for (std::int64_t segment = 0; segment < segments; ++segment)
@@ -168,7 +174,7 @@ std::size_t forward_workspace(const op::RecurrentDesc& desc) {
 
 template <class T>
 void run_forward(const op::RecurrentDesc& desc, const Arguments& a) {
-  const int parts = desc.training || a.parallel->threads() > 1 ? parts_of(desc) : 1;
+  const int parts = desc.training || threads_of(desc, *a.parallel) > 1 ? parts_of(desc) : 1;
   ForwardPass<T>(desc, parts, a.workspace, a.prepared, a.outputs[op::kOutReserve]).run(a);
 }
 

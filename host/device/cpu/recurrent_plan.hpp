@@ -58,9 +58,11 @@ struct Sizes {
 
 /// The sequences of a batch are scanned in parts, each by itself: they share nothing but the weights, so that a thread
 /// takes a part from the first step to the last and waits for nobody, and what it wrote is in its own core's cache. A
-/// function of the shape alone, as gradients of weights are added up part by part.
+/// function of the desc alone, as gradients of weights are added up part by part.
 inline constexpr int kMostParts = 2;
-inline int parts_of(const op::RecurrentDesc& d) { return d.N >= 32 ? kMostParts : 1; }
+/// From so many sequences on. Parts of few rows make a somewhat slower product, which two directions with a thread each
+/// would pay for nothing.
+inline int parts_of(const op::RecurrentDesc& d) { return d.N >= (d.paired ? 32 : 16) ? kMostParts : 1; }
 /// A part as a layer of its own: N its sequences.
 inline op::RecurrentDesc part_of(const op::RecurrentDesc& d, int part, int parts) {
   op::RecurrentDesc one = d;
