@@ -34,6 +34,7 @@ LIMIT = "limit"
 BOUNDS = {"layer": 1e-4, "model": 1e-4, "stream": 1e-4, "ctc": 1e-2}
 REPEAT_SECONDS = 0.02  # short workloads run several times a repeat
 LONG_RUN = 1.0  # seconds: the check warmed such a run up
+MOST_REST = 0.5  # seconds for everybody's threads to fall asleep
 LEAST_OF_LONG_ROUNDS = 3  # repeats of rows that cannot be timed once by all within the row's share of time
 
 
@@ -66,6 +67,16 @@ class Contestant:
         if len(threads) == len(cores):
             for thread, core in zip(threads, cores):
                 os.sched_setaffinity(thread, {core})
+
+    def is_asleep(self):
+        """Whether none of its threads runs or wants to; True where the system does not say."""
+        tasks = f"/proc/{self.process.pid}/task"
+        with contextlib.suppress(OSError):  # a thread may end meanwhile
+            for thread in os.listdir(tasks):
+                with open(f"{tasks}/{thread}/stat", encoding="utf-8", errors="replace") as file:
+                    if file.read().rpartition(")")[2].split()[0] == "R":
+                        return False
+        return True
 
     def read(self):
         deadline = time.monotonic() + self.patience
@@ -261,6 +272,7 @@ class Contest:
                         entries.append(entry)
         times = {}
         for entry in list(entries):
+            self.rest()
             times[entry] = self.guarded(row, entry.contestant, entry.variant, lambda e=entry: self.warm_up(e))
             if times[entry] is None:
                 entries.remove(entry)
@@ -278,6 +290,14 @@ class Contest:
                 self.guarded(row, contestant, "", lambda c=contestant: c.ask("release"))
         return entries
 
+    def rest(self):
+        """Until everybody's threads sleep. Libraries let theirs spin after each call, PyTorch's for 0.1 s: whoever came
+        next would share the cores with them."""
+        end = time.monotonic() + MOST_REST
+        time.sleep(0.003)
+        while time.monotonic() < end and not all(c.is_asleep() for c in self.contestants):
+            time.sleep(0.001)
+
     def rounds(self, row, entries, seconds):
         """Repeats in turn, whoever began last time beginning last, within the row's share of time."""
         count = int(self.arguments.seconds / max(seconds, 1e-9))
@@ -287,7 +307,7 @@ class Contest:
         for r in range(count):
             turn = r % max(1, len(entries))
             for entry in (e for e in entries[turn:] + entries[:turn] if len(e.repeats) <= r):
-                time.sleep(0.003)  # threads of the one before go to sleep
+                self.rest()
                 if self.guarded(row, entry.contestant, entry.variant, lambda e=entry: (e.repeat(keep), True)) is None:
                     entries = [e for e in entries if e.contestant is not entry.contestant]
         return [e for e in entries if e.repeats]

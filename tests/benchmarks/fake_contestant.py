@@ -1,6 +1,7 @@
 """Stands in for a contestant of benchmarks/contest.py. Usage: fake_contestant.py NAME KIND SECONDS LOG --threads N
 
-KIND: good, wrong (disagrees), unsupported, crashing (when timed), silent (when timed), limit
+KIND: good, wrong (disagrees), unsupported, crashing (when timed), silent (when timed), restless (computes on for a
+while when it has been timed, and logs the end of that), limit
 Each request goes to the file LOG, one line, before it is answered.
 """
 
@@ -39,6 +40,12 @@ def main():
         with open(log, "a", encoding="utf-8") as file:
             file.write(f"{name} {request['do']}\n")
         print(json.dumps(answer(request)), flush=True)
+        if kind == "restless" and request["do"] == "time":
+            end = time.monotonic() + 0.2
+            while time.monotonic() < end:
+                pass
+            with open(log, "a", encoding="utf-8") as file:
+                file.write(f"{name} sleeps\n")
 
 
 if __name__ == "__main__":
