@@ -12,7 +12,6 @@ import json
 import math
 import os
 import re
-import select
 import shlex
 import shutil
 import statistics
@@ -23,6 +22,7 @@ import time
 
 import profiling
 import workloads
+from contestants import Contestant, Stopped, rest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 OURS = "seqgpu"
@@ -34,82 +34,7 @@ LIMIT = "limit"
 BOUNDS = {"layer": 1e-4, "model": 1e-4, "stream": 1e-4, "ctc": 1e-2}
 REPEAT_SECONDS = 0.02  # short workloads run several times a repeat
 LONG_RUN = 1.0  # seconds: the check warmed such a run up
-MOST_REST = 0.5  # seconds for everybody's threads to fall asleep
 LEAST_OF_LONG_ROUNDS = 3  # repeats of rows that cannot be timed once by all within the row's share of time
-
-
-class Stopped(Exception):
-    """A contestant that crashed or hung."""
-
-
-class Contestant:
-    """A child process that answers each line of JSON with one."""
-
-    def __init__(self, name, command, cores, patience=600, clock="wall"):
-        self.name = name
-        self.patience = patience  # seconds for an answer
-        self.buffer = b""
-        everything = {
-            **os.environ, "OMP_NUM_THREADS": str(len(cores)), "OMP_PROC_BIND": "true",
-            "OMP_PLACES": ",".join("{%d}" % core for core in cores),
-        }  # fmt: skip
-        self.process = subprocess.Popen(
-            command + ["--threads", str(len(cores)), "--clock", clock], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=everything,
-            preexec_fn=(lambda: os.sched_setaffinity(0, cores)) if hasattr(os, "sched_setaffinity") else None,
-        )  # fmt: skip
-        self.hello = self.read()
-        self.pin(cores)
-
-    def pin(self, cores):
-        """Threads of its own, each to its core, as OpenMP's are: a system may leave two on one core for long."""
-        tasks = f"/proc/{self.process.pid}/task"
-        threads = sorted(map(int, os.listdir(tasks))) if os.path.isdir(tasks) else []
-        if len(threads) == len(cores):
-            for thread, core in zip(threads, cores):
-                os.sched_setaffinity(thread, {core})
-
-    def is_asleep(self):
-        """Whether none of its threads runs or wants to; True where the system does not say."""
-        tasks = f"/proc/{self.process.pid}/task"
-        with contextlib.suppress(OSError):  # a thread may end meanwhile
-            for thread in os.listdir(tasks):
-                with open(f"{tasks}/{thread}/stat", encoding="utf-8", errors="replace") as file:
-                    if file.read().rpartition(")")[2].split()[0] == "R":
-                        return False
-        return True
-
-    def read(self):
-        deadline = time.monotonic() + self.patience
-        while b"\n" not in self.buffer:
-            ready, _, _ = select.select([self.process.stdout], [], [], max(0, deadline - time.monotonic()))
-            piece = os.read(self.process.stdout.fileno(), 1 << 20) if ready else None
-            if not piece:
-                silent = piece is None
-                self.stop()
-                code = self.process.returncode
-                raise Stopped(f"silent for {self.patience:g} s" if silent else f"ended with code {code}")
-            self.buffer += piece
-        line, _, self.buffer = self.buffer.partition(b"\n")
-        return json.loads(line)
-
-    def ask(self, what, **more):
-        if self.process.poll() is not None:
-            raise Stopped("is not running any more")
-        try:
-            self.process.stdin.write((json.dumps({"do": what, **more}) + "\n").encode())
-            self.process.stdin.flush()
-        except OSError as error:
-            raise Stopped(f"does not listen: {error}") from error
-        return self.read()
-
-    def stop(self):
-        with contextlib.suppress(OSError):  # it may be gone already
-            self.process.stdin.close()
-        try:
-            self.process.wait(timeout=2)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
 
 
 class Records:
@@ -272,7 +197,7 @@ class Contest:
                         entries.append(entry)
         times = {}
         for entry in list(entries):
-            self.rest()
+            rest(self.contestants)
             times[entry] = self.guarded(row, entry.contestant, entry.variant, lambda e=entry: self.warm_up(e))
             if times[entry] is None:
                 entries.remove(entry)
@@ -290,14 +215,6 @@ class Contest:
                 self.guarded(row, contestant, "", lambda c=contestant: c.ask("release"))
         return entries
 
-    def rest(self):
-        """Until everybody's threads sleep. Libraries let theirs spin after each call, PyTorch's for 0.1 s: whoever came
-        next would share the cores with them."""
-        end = time.monotonic() + MOST_REST
-        time.sleep(0.003)
-        while time.monotonic() < end and not all(c.is_asleep() for c in self.contestants):
-            time.sleep(0.001)
-
     def rounds(self, row, entries, seconds):
         """Repeats in turn, whoever began last time beginning last, within the row's share of time."""
         count = int(self.arguments.seconds / max(seconds, 1e-9))
@@ -307,7 +224,7 @@ class Contest:
         for r in range(count):
             turn = r % max(1, len(entries))
             for entry in (e for e in entries[turn:] + entries[:turn] if len(e.repeats) <= r):
-                self.rest()
+                rest(self.contestants)
                 if self.guarded(row, entry.contestant, entry.variant, lambda e=entry: (e.repeat(keep), True)) is None:
                     entries = [e for e in entries if e.contestant is not entry.contestant]
         return [e for e in entries if e.repeats]
