@@ -124,7 +124,7 @@ TEST(RecurrentBlocks, OfAPairAreTheSameBitsOnAnyThreads) {
       Result want = alone.forward(serial);
       alone.backward(serial, want);
       const auto inferred = Session<float>(l, false).forward(serial).y;
-      for (const int threads : {2, 3, 4, 5}) {
+      for (const int threads : {2, 5}) {  // half of them: 1 and 2
         SCOPED_TRACE(name_of(v, l) + " threads " + std::to_string(threads));
         support::ThreadedParallel threaded(threads);
         Session<float> session(l, true);
