@@ -43,8 +43,8 @@ class Contestant:
     def is_asleep(self):
         """Whether none of its threads runs or wants to; True where the system does not say."""
         tasks = f"/proc/{self.process.pid}/task"
-        with contextlib.suppress(OSError):  # a thread may end meanwhile
-            for thread in os.listdir(tasks):
+        for thread in os.listdir(tasks) if os.path.isdir(tasks) else []:
+            with contextlib.suppress(OSError):  # it may end meanwhile
                 with open(f"{tasks}/{thread}/stat", encoding="utf-8", errors="replace") as file:
                     if file.read().rpartition(")")[2].split()[0] == "R":
                         return False
@@ -85,7 +85,7 @@ class Contestant:
 
 
 def rest(contestants):
-    """Until everybody's threads sleep. Libraries let theirs spin after each call, PyTorch's for 0.1 s: whoever came next
+    """Until everybody's threads sleep, MOST_REST at most. Libraries let theirs spin after each call: whoever came next
     would share the cores with them."""
     end = time.monotonic() + MOST_REST
     time.sleep(0.003)

@@ -41,7 +41,7 @@ def main():
             file.write(f"{name} {request['do']}\n")
         print(json.dumps(answer(request)), flush=True)
         if kind == "restless" and request["do"] == "time":
-            end = time.monotonic() + 0.2
+            end = time.monotonic() + 0.1
             while time.monotonic() < end:
                 pass
             with open(log, "a", encoding="utf-8") as file:

@@ -92,49 +92,40 @@ TEST(RecurrentBlocks, RunAgainAreTheSameBits) {
   });
 }
 
-TEST(RecurrentBlocks, AreTheSameBitsOnAnyThreads) {
+/// Outputs, final states and gradients on several threads are those on one, in training and, outputs alone, in
+/// inference, where one thread takes all of the batch at once.
+void expect_same_bits(const Layer& l, std::initializer_list<int> thread_counts, const std::string& name) {
   support::SerialParallel serial;
-  for_each_layer(kT, kN, 3, 70, [&](const Variant& v, const Layer& l) {
-    Session<float> alone(l, true);
-    Result want = alone.forward(serial);
-    alone.backward(serial, want);
-    for (const int threads : {2, 5}) {  // a thread for each part; two for one of them and more
-      SCOPED_TRACE(name_of(v, l) + " threads " + std::to_string(threads));
-      support::ThreadedParallel threaded(threads);
-      Session<float> session(l, true);
-      Result got = session.forward(threaded);
-      session.backward(threaded, got);
-      EXPECT_EQ(got.y, want.y);
-      EXPECT_EQ(got.states, want.states);
-      for (int s = 0; s < 2; ++s) EXPECT_EQ(got.final[s], want.final[s]) << s;
-      for (int g = 0; g < op::kBackwardOutputs; ++g) EXPECT_EQ(got.gradient[g], want.gradient[g]) << g;
-      // One thread takes all of the batch at once.
-      EXPECT_EQ(Session<float>(l, false).forward(threaded).y, Session<float>(l, false).forward(serial).y);
-    }
+  Session<float> alone(l, true);
+  Result want = alone.forward(serial);
+  alone.backward(serial, want);
+  const auto inferred = Session<float>(l, false).forward(serial).y;
+  for (const int threads : thread_counts) {
+    SCOPED_TRACE(name + " threads " + std::to_string(threads));
+    support::ThreadedParallel threaded(threads);
+    Session<float> session(l, true);
+    Result got = session.forward(threaded);
+    session.backward(threaded, got);
+    EXPECT_EQ(got.y, want.y);
+    EXPECT_EQ(got.states, want.states);
+    for (int s = 0; s < 2; ++s) EXPECT_EQ(got.final[s], want.final[s]) << s;
+    for (int g = 0; g < op::kBackwardOutputs; ++g) EXPECT_EQ(got.gradient[g], want.gradient[g]) << g;
+    EXPECT_EQ(Session<float>(l, false).forward(threaded).y, inferred);
+  }
+}
+
+TEST(RecurrentBlocks, AreTheSameBitsOnAnyThreads) {
+  for_each_layer(kT, kN, 3, 70, [](const Variant& v, const Layer& l) {
+    expect_same_bits(l, {2, 5}, name_of(v, l));  // a thread for each part; two for one of them and more
   });
 }
 
 // Beside the other direction a layer leaves threads to it.
 TEST(RecurrentBlocks, OfAPairAreTheSameBitsOnAnyThreads) {
-  support::SerialParallel serial;
   for (const int N : {20, kN})
-    for_each_layer(11, N, 3, 70, [&](const Variant& v, Layer l) {
+    for_each_layer(11, N, 3, 70, [](const Variant& v, Layer l) {
       l.desc.paired = true;
-      Session<float> alone(l, true);
-      Result want = alone.forward(serial);
-      alone.backward(serial, want);
-      const auto inferred = Session<float>(l, false).forward(serial).y;
-      for (const int threads : {2, 5}) {  // half of them: 1 and 2
-        SCOPED_TRACE(name_of(v, l) + " threads " + std::to_string(threads));
-        support::ThreadedParallel threaded(threads);
-        Session<float> session(l, true);
-        Result got = session.forward(threaded);
-        session.backward(threaded, got);
-        EXPECT_EQ(got.y, want.y);
-        for (int s = 0; s < 2; ++s) EXPECT_EQ(got.final[s], want.final[s]) << s;
-        for (int g = 0; g < op::kBackwardOutputs; ++g) EXPECT_EQ(got.gradient[g], want.gradient[g]) << g;
-        EXPECT_EQ(Session<float>(l, false).forward(threaded).y, inferred);
-      }
+      expect_same_bits(l, {2, 5}, name_of(v, l));  // half of them: 1 and 2
     });
 }
 
